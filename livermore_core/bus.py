@@ -1,0 +1,74 @@
+"""Announcements inside one process: who publishes never waits for who listens; every backlog is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from types import TracebackType
+
+from livermore_core.market.events import COMMITTED, Event
+
+BOUND = 100_000
+
+
+class Subscription:
+    """A listener's own queue, oldest first. `lost` counts events that the bound dropped (read the event log then)."""
+
+    def __init__(self, bus: Bus, kinds: Iterable[str] | None, bound: int) -> None:
+        self._bus = bus
+        self._kinds = None if kinds is None else frozenset(kinds)
+        self._queue: deque[Event] = deque()
+        self._bound = bound
+        self._wake = asyncio.Event()
+        self.lost = 0
+
+    def wants(self, kind: str) -> bool:
+        return self._kinds is None or kind in self._kinds
+
+    def offer(self, event: Event) -> None:
+        if not self.wants(event.kind):
+            return
+        if len(self._queue) >= self._bound:
+            self._queue.popleft()
+            self.lost += 1
+        self._queue.append(event)
+        self._wake.set()
+
+    async def get(self) -> list[Event]:
+        """Everything that has come since the last call; waits for at least one event."""
+        while not self._queue:
+            self._wake.clear()
+            await self._wake.wait()
+        events = list(self._queue)
+        self._queue.clear()
+        return events
+
+    def __enter__(self) -> Subscription:
+        self._bus._subscriptions.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bus._subscriptions.remove(self)
+
+
+class Bus:
+    """Passes events to subscriptions. Committed kinds are published only once the store has made them durable."""
+
+    def __init__(self) -> None:
+        self._subscriptions: list[Subscription] = []
+
+    def publish(self, event: Event) -> None:
+        """Hand `event` to every subscription that wants its kind; never blocks."""
+        for subscription in self._subscriptions:
+            subscription.offer(event)
+
+    def wants(self, kind: str) -> bool:
+        """Whether anyone listens to `kind`: a preview that nobody wants is not worth making."""
+        return any(subscription.wants(kind) for subscription in self._subscriptions)
+
+    def subscribe(self, kinds: Iterable[str] | None = COMMITTED, bound: int = BOUND) -> Subscription:
+        """A subscription to `kinds` (None: every kind), active inside its `with` block."""
+        return Subscription(self, kinds, bound)

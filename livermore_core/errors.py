@@ -1,0 +1,113 @@
+"""What can go wrong, by what the reader can do about it, and the exit codes.
+
+LivermoreError                   exit 70
+├── ConfigurationError           exit 78   fix the file, the variable, the flag
+│   └── PluginError              exit 78   fix or disable the plugin
+├── CredentialsError             exit 77   fix the key or its rights
+├── StoreError                   exit 74   the store cannot be read or written
+│   └── StoreHeldError           exit 75   another instance holds the store
+├── UnavailableError             exit 69   what was required did not come up in time
+└── ExchangeError                          an exchange's answer
+    ├── TransientError                     ask again later
+    │   ├── RateLimitedError               ask again after `retry_after` seconds
+    │   └── BadResponseError               not what the protocol says
+    └── PermanentError                     asking again will not help
+        └── UnknownSymbolError             the exchange does not offer this symbol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    ANSWER_IS_NO = 1
+    USAGE = 2
+    UNAVAILABLE = 69
+    INTERNAL = 70
+    STORE = 74
+    HELD = 75
+    CREDENTIALS = 77
+    CONFIGURATION = 78
+    SHUTDOWN_OVERDUE = 124
+    INTERRUPTED = 130
+
+
+class LivermoreError(Exception):
+    """Base of all errors of livermore; its text is one line for the user."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+class ConfigurationError(LivermoreError):
+    """Something is wrong before the first connection."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class PluginError(ConfigurationError):
+    """A plugin that is required does not load, or two plugins offer one name."""
+
+
+class CredentialsError(LivermoreError):
+    """Credentials were refused by the other side, or are insufficient."""
+
+    exit_code = ExitCode.CREDENTIALS
+
+
+class StoreError(LivermoreError):
+    """The store cannot be read or written."""
+
+    exit_code = ExitCode.STORE
+
+
+class StoreHeldError(StoreError):
+    """Another instance holds the store."""
+
+    exit_code = ExitCode.HELD
+
+
+class UnavailableError(LivermoreError):
+    """What was required did not come up in time."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class ExchangeError(LivermoreError):
+    """An exchange refused, failed or could not be reached."""
+
+
+class TransientError(ExchangeError):
+    """The same request may succeed later: network, time-out, 5xx."""
+
+
+class RateLimitedError(TransientError):
+    """The exchange asks for a slower pace; `retry_after` in seconds, None where it did not say."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BadResponseError(TransientError):
+    """An answer or frame that is not what the protocol says."""
+
+
+class PermanentError(ExchangeError):
+    """The same request will not succeed later."""
+
+
+class UnknownSymbolError(PermanentError):
+    """The exchange does not offer this symbol."""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """`, did you mean 'x'?` for the nearest of `known`, or nothing where none is near."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, list(known), n=1)
+    return f", did you mean {matches[0]!r}?" if matches else ""

@@ -1,0 +1,324 @@
+"""Following an exchange live: connections without end, closing by proof, previews."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from math import inf
+from typing import Any
+
+from livermore_core.bus import Bus
+from livermore_core.errors import ExchangeError, StoreError
+from livermore_core.exchange.clock import ExchangeClock
+from livermore_core.exchange.heal import Healer
+from livermore_core.exchange.protocol import CandleUpdate, ExchangeClient, Heartbeat, Lost, Message, Subscribed
+from livermore_core.exchange.recorder import CLOSE_GRACE, Recorder
+from livermore_core.exchange.witness import Witness
+from livermore_core.market.candle import Candle
+from livermore_core.market.events import OPEN, Event
+from livermore_core.market.open_candles import OpenCandles
+from livermore_core.market.series import Series
+from livermore_core.market.tape import STEP, Tape, Unproven
+from livermore_core.market.timeframe import WIDTHS
+from livermore_core.market.trade import Trade
+
+LIVENESS = 15.0
+HEALTHY = 60.0
+LONGEST_WAIT = 60.0
+ACKNOWLEDGE_WITHIN = 10.0
+PREVIEW_EVERY = 0.25
+TICK = 10.0
+# So many minutes before the first acknowledgement a snapshot of trades may still prove.
+LOOK_BACK = 2
+
+Outcome = Candle | Unproven | None
+
+
+class LiveFeed:
+    """Reads the feed of an exchange for its symbols and hands every closed minute to the recorder."""
+
+    def __init__(
+        self,
+        client: ExchangeClient,
+        symbols: Sequence[str],
+        recorder: Recorder,
+        healer: Healer,
+        bus: Bus,
+        report: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self.client, self.symbols, self.recorder, self.healer = client, tuple(symbols), recorder, healer
+        self.bus, self.report = bus, report
+        self.clock: ExchangeClock = recorder.clock
+        self.tapes = {symbol: Tape() for symbol in symbols}
+        self.heard: dict[str, float] = {}
+        self.connected = False
+        self.connections = self.frames = self.lost_frames = 0
+        self.reason = "ws.connecting"
+        self.witness = Witness(recorder, healer)
+        self._base = recorder.timeframes[0]
+        self._higher = recorder.timeframes[1:]
+        self._opens = {symbol: OpenCandles(self._higher) for symbol in symbols}
+        self._stale = set(symbols)
+        self._stamp = 0.0
+        self._heard_at = 0.0
+        self._acknowledged: set[str] = set()
+        self._next_minute: int | None = None
+        self._next_due = inf
+        self._next_tick = 0.0
+        self._touched: set[str] = set()
+        self._dirty: set[str] = set()
+        self._flush: asyncio.TimerHandle | None = None
+        self._first_stamp = 0.0
+        self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._interrupted: str | None = None
+        self._watcher: asyncio.TimerHandle | None = None
+
+    # ---- the service ----
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Stay connected for ever; ready once the subscription is acknowledged."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._close_minutes(), name="close minutes")
+            await self._connect_for_ever(ready)
+
+    def interrupt(self, reason: str) -> None:
+        """End the current connection: another one follows."""
+        self._interrupted = reason
+
+    async def _connect_for_ever(self, ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while True:
+            began = loop.time()
+            try:
+                await self._connection(ready)
+                self.reason = "ws.closed"
+            except TimeoutError:
+                self.reason = self._interrupted or "ws.stalled"
+            except ExchangeError as error:
+                self.reason = str(error)
+            self.connected = False
+            self.report("feed.lost", {"reason": self.reason, "seconds": round(loop.time() - began, 1)})
+            # Only data, not a connection, shows that the exchange is well again.
+            attempt = 0 if self._heard_at - began > HEALTHY else attempt + 1
+            await asyncio.sleep(random.uniform(0.0, min(LONGEST_WAIT, 0.5 * 2.0 ** min(attempt, 10))))
+
+    async def _connection(self, ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        for tape in self.tapes.values():
+            tape.connected()
+        self._stamp, self._interrupted = 0.0, None
+        self._acknowledged.clear()
+        self._heard_at = loop.time()
+        self.connections += 1
+        async with asyncio.timeout(LIVENESS) as deadline, aclosing(self.client.feed(self.symbols)) as messages:  # type: ignore[type-var]
+            self._watcher = loop.call_later(1.0, self._watch, deadline)
+            try:
+                async for message in messages:
+                    self.take(message, ready)
+            finally:
+                self._watcher.cancel()
+
+    def _watch(self, deadline: asyncio.Timeout) -> None:
+        """Put the deadline off while frames come: once a second, so that a frame costs nothing."""
+        loop = asyncio.get_running_loop()
+        if not deadline.expired():
+            deadline.reschedule(loop.time() if self._interrupted else self._heard_at + LIVENESS)
+            self._watcher = loop.call_later(1.0, self._watch, deadline)
+
+    # ---- messages ----
+
+    def take(self, message: Message, ready: Callable[[], None]) -> None:
+        """Take in one message of the feed."""
+        kind = type(message)
+        if kind is Trade:
+            self._trade(message)  # type: ignore[arg-type]
+        elif kind is Heartbeat:
+            self._heartbeat(message.stamp)  # type: ignore[union-attr]
+        elif kind is CandleUpdate:
+            self.witness.hear(message, self._stamp)  # type: ignore[arg-type]
+        elif kind is Subscribed:
+            self._subscribed(message.symbols, ready)  # type: ignore[union-attr]
+        elif kind is Lost:
+            self._lost(message.count)  # type: ignore[union-attr]
+
+    def _trade(self, trade: Trade) -> None:
+        symbol = trade.symbol
+        tape = self.tapes.get(symbol)
+        if tape is None:
+            return
+        if trade.time < tape.closed_until and trade.id > tape.last_id:
+            self._late(trade)
+        if tape.trade(trade):
+            self._hole(symbol, tape)
+        self._touched.add(symbol)
+
+    def _heartbeat(self, stamp: float) -> None:
+        self.frames += 1
+        self._heard_at = now = asyncio.get_running_loop().time()
+        if self._touched:
+            for symbol in self._touched:
+                self.heard[symbol] = now
+                self._preview(symbol)
+            self._touched.clear()
+        if stamp > self._stamp:
+            self._stamp = stamp
+            self.clock.observe(stamp)
+            if stamp >= self._next_due and self._acknowledged:
+                self._minutes_due(stamp)
+            elif stamp >= self._next_tick:
+                self._next_tick = stamp + TICK
+                self._jobs.put_nowait(self._tick)
+
+    def _subscribed(self, symbols: frozenset[str], ready: Callable[[], None]) -> None:
+        new = [symbol for symbol in symbols if symbol in self.tapes and symbol not in self._acknowledged]
+        for symbol in new:
+            self.tapes[symbol].subscribed(self._stamp)
+            self._acknowledged.add(symbol)
+            self.heard.setdefault(symbol, asyncio.get_running_loop().time())
+        if self._next_minute is None and self._acknowledged:
+            self._first_stamp = self._stamp
+            self._next_minute = (int(self._stamp) // STEP - LOOK_BACK) * STEP
+            self._next_due = self._next_minute + STEP + CLOSE_GRACE
+        if len(self._acknowledged) == len(self.symbols):
+            self._is_ready(ready)
+        elif new:
+            asyncio.get_running_loop().call_later(ACKNOWLEDGE_WITHIN, self._is_ready, ready)
+
+    def _is_ready(self, ready: Callable[[], None]) -> None:
+        if self.connected or not self._acknowledged:
+            return
+        self.connected, self.reason = True, ""
+        missing = sorted(set(self.symbols) - self._acknowledged)
+        self.report("feed.connected", {"symbols": len(self._acknowledged), "missing": missing})
+        ready()
+
+    def _lost(self, count: int) -> None:
+        self.lost_frames += count
+        for tape in self.tapes.values():
+            tape.lost()
+
+    def _hole(self, symbol: str, tape: Tape) -> None:
+        """Trades are missing: what was closed since the last confirmed one does not stand."""
+        retracted = tape.retract()
+        self._stale.add(symbol)
+        if retracted:
+            self._jobs.put_nowait(partial(self.retract, symbol, retracted, "ids.hole"))
+
+    def _late(self, trade: Trade) -> None:
+        """A trade of a bucket that is closed: REST says what the bucket is."""
+        bucket = int(trade.time // STEP) * STEP
+        ledger = self.recorder.ledger(trade.symbol, self._base)
+        if ledger.coverage.covers(bucket, bucket + STEP):
+            self.healer.want(ledger.series, bucket, bucket + STEP, "trade.late", after=bucket + STEP, always=True)
+
+    # ---- closing ----
+
+    def _minutes_due(self, stamp: float) -> None:
+        """The connection's clock passed the end of a minute by CLOSE_GRACE: close it for every symbol."""
+        assert self._next_minute is not None
+        while stamp >= self._next_due:
+            bucket = self._next_minute
+            outcomes = {symbol: tape.close(bucket) for symbol, tape in self.tapes.items()}
+            self._jobs.put_nowait(partial(self._close, bucket, outcomes))
+            self._next_minute += STEP
+            self._next_due += STEP
+
+    async def _close_minutes(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            try:
+                await job()
+            except StoreError as error:
+                self.report("store.error", {"cause": str(error)})
+
+    async def _tick(self) -> None:
+        for symbol in self.symbols:
+            await self.recorder.tick(symbol)
+
+    async def _close(self, bucket: int, outcomes: Mapping[str, Outcome]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for symbol, outcome in outcomes.items():
+                group.create_task(self._close_one(symbol, bucket, outcome))
+        await self.witness.minute(self.symbols, bucket)
+
+    async def _close_one(self, symbol: str, bucket: int, outcome: Outcome) -> None:
+        try:
+            if isinstance(outcome, Unproven):
+                self._unproven(symbol, bucket, outcome.value)
+                await self.recorder.tick(symbol)
+            else:
+                await self.recorder.close(symbol, bucket, outcome)
+                if outcome is not None:
+                    self._opens[symbol].minute(outcome)
+            if symbol in self._stale and symbol in self.recorder.live:
+                await self._seed(symbol, bucket + STEP)
+        except StoreError as error:
+            self.report("store.error", {"cause": str(error)})
+            self._unproven(symbol, bucket, "store.error")
+
+    def _unproven(self, symbol: str, bucket: int, reason: str) -> None:
+        """Trades alone cannot tell: REST does, once it may speak about the bucket."""
+        self._stale.add(symbol)
+        ledger = self.recorder.ledger(symbol, self._base)
+        if bucket + STEP > self._first_stamp:
+            self.healer.want(ledger.series, bucket, bucket + STEP, reason, after=bucket + STEP)
+
+    async def retract(self, symbol: str, buckets: Sequence[int], reason: str) -> None:
+        """What was closed of these minutes does not stand: withdraw it, and ask REST."""
+        series = Series(self.recorder.exchange, symbol, self._base)
+        for bucket in buckets:
+            await self.recorder.retract(symbol, bucket, bucket + STEP, reason)
+            self.healer.want(series, bucket, bucket + STEP, reason, after=bucket + STEP)
+
+    # ---- previews ----
+
+    def _preview(self, symbol: str) -> None:
+        if not self.bus.wants(OPEN):
+            return
+        minute = self._minute(symbol)
+        if minute is not None:
+            self._publish_open(symbol, self._base, minute.candle())
+            self._dirty.add(symbol)
+            if self._flush is None:
+                self._flush = asyncio.get_running_loop().call_later(PREVIEW_EVERY, self._preview_higher)
+
+    def _preview_higher(self) -> None:
+        self._flush = None
+        for symbol in self._dirty:
+            minute = self._minute(symbol)
+            if minute is not None and symbol not in self._stale:
+                for timeframe in self._higher:
+                    self._publish_open(symbol, timeframe, self._opens[symbol].view(timeframe, minute))
+        self._dirty.clear()
+
+    def _minute(self, symbol: str) -> Any:
+        tape = self.tapes[symbol]
+        return tape.buckets.get(int(tape.last_time // STEP) * STEP)
+
+    def _publish_open(self, symbol: str, timeframe: str, candle: Candle) -> None:
+        self.bus.publish(
+            Event(
+                kind=OPEN,
+                exchange=self.recorder.exchange,
+                symbol=symbol,
+                timeframe=timeframe,
+                time=candle.time,
+                candle=candle,
+            )
+        )
+
+    async def _seed(self, symbol: str, moment: int) -> None:
+        """Rebuild the closed parts of the open candles from the store, once everything of them is known."""
+        opens = self._opens[symbol]
+        for higher, lower in self.recorder.ladder:
+            start = moment // WIDTHS[higher] * WIDTHS[higher]
+            series = Series(self.recorder.exchange, symbol, lower)
+            parts = await self.recorder.store.candles(series, since=start, until=moment)
+            opens.seed(higher, [*parts, *opens.closed(lower, start)])
+        base = self.recorder.ledger(symbol, self._base)
+        if base.coverage.covers(max(moment - WIDTHS["1h"], base.coverage.start or moment), moment):
+            self._stale.discard(symbol)

@@ -1,0 +1,206 @@
+"""One followed exchange: its client, budget, ledgers, healer and feed, and its two stages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from livermore_core.bus import Bus
+from livermore_core.contributions import Exchange
+from livermore_core.errors import ConfigurationError, PermanentError, TransientError
+from livermore_core.exchange.backfill import BackfillConfig, StartupBackfillService
+from livermore_core.exchange.budget import Budget
+from livermore_core.exchange.clock import ExchangeClock
+from livermore_core.exchange.feed import LiveFeed
+from livermore_core.exchange.heal import Healer, backoff
+from livermore_core.exchange.protocol import ExchangeClient
+from livermore_core.exchange.quiet import QuietProbe
+from livermore_core.exchange.recorder import Recorder
+from livermore_core.exchange.seam import close_seam
+from livermore_core.exchange.settings import ExchangeSettings
+from livermore_core.exchange.symbols import resolve
+from livermore_core.market.timeframe import BASE, WIDTHS
+from livermore_core.store.protocol import CandleStore
+
+if TYPE_CHECKING:
+    from livermore_core.context import Context
+
+TRIM_EVERY = 600.0
+LISTED_GAPS = 200
+
+
+class Following:
+    """An exchange that is followed. Plugins reach it as `context.exchange(name)`."""
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        client: ExchangeClient,
+        settings: ExchangeSettings,
+        store: CandleStore,
+        bus: Bus,
+        timeframes: Sequence[str],
+        backfill_timeframes: Sequence[str],
+        depth: int,
+        symbols: Sequence[str],
+        retention: Mapping[str, int],
+        log: Any,
+        report: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self.exchange, self.client, self.store, self.bus = exchange, client, store, bus
+        self.name = exchange.name
+        self.requested = tuple(symbols)
+        self.timeframes = tuple(sorted({BASE, *timeframes, *backfill_timeframes}, key=WIDTHS.__getitem__))
+        self.backfill_timeframes = tuple(sorted(backfill_timeframes, key=WIDTHS.__getitem__))
+        self.depth, self.retention, self.log, self.report = depth, dict(retention), log, report
+        self.symbols: tuple[str, ...] = ()
+        self.aliases: dict[str, str] = {}
+        self.unknown: dict[str, str] = {}
+        self.incomplete: dict[str, str] = {}
+        self.seam_closed = False
+        self.clock = ExchangeClock()
+        offered: float = getattr(client, "requests_per_second", exchange.requests_per_second)
+        rate = settings.requests_per_second or offered
+        self.budget = Budget(rate, settings.burst or exchange.burst)
+        self.recorder = Recorder(self.name, self.timeframes, store, bus, self.clock)
+        self.healer = Healer(client, self.recorder, self.budget, self.clock, exchange.page_size, self._say)
+        self.recorder.want = lambda series, start, end, reason, after: self.healer.want(
+            series, start, end, reason, after=after, always=reason == "part.revised"
+        )
+        self.feed: LiveFeed | None = None
+        self._healing = False
+
+    # ---- stages ----
+
+    async def backfill(self, context: Context) -> None:
+        """Resolve the symbols and fetch the history that is missing."""
+        await self._prepare(context)
+        config = BackfillConfig(depth=self.depth, retention=max(self.retention.values(), default=20_000))
+        service = StartupBackfillService(self.healer, config, report=self._say)
+        self.incomplete = await service.backfill(self.symbols, self.backfill_timeframes)
+
+    async def ingest(self, context: Context) -> None:
+        """Subscribe, close the seam, go live."""
+        await self._prepare(context)
+        self.feed = LiveFeed(self.client, self.symbols, self.recorder, self.healer, self.bus, self._say)
+        await context.start(self.feed.run, name=f"{self.name}.feed", critical=True)
+        await close_seam(self.recorder, self.healer, self.symbols)
+        self.seam_closed = True
+        self._say("seam.closed", {"symbols": len(self.symbols)})
+        await context.start(QuietProbe(self.feed).run, name=f"{self.name}.quiet")
+        await context.start(self._trim, name=f"{self.name}.trim")
+
+    async def _prepare(self, context: Context) -> None:
+        if self._healing:
+            return
+        self._healing = True
+        await self._resolve()
+        await self.recorder.load(self.symbols)
+        await context.start(self.healer.run, name=f"{self.name}.heal", critical=True)
+
+    async def _resolve(self) -> None:
+        """Ask for the products until the exchange answers. Raises ConfigurationError where no symbol is known."""
+        attempt = 0
+        while True:
+            try:
+                products = await self.healer.products()
+                held = await self._held()
+                break
+            except TransientError:
+                await asyncio.sleep(backoff(attempt))
+                attempt += 1
+        resolved = resolve(self.requested, products, held)
+        self.symbols, self.aliases, self.unknown = resolved.symbols, resolved.aliases, resolved.unknown
+        for symbol, reason in self.unknown.items():
+            self._say("symbol.unknown", {"symbol": symbol, "cause": reason})
+        if not self.symbols:
+            raise ConfigurationError(
+                f"{self.name}: no symbol to follow: {'; '.join(self.unknown.values()) or 'none is tradable'}"
+                f" (see `livermore config describe`, key exchanges.{self.name}.symbols)"
+            )
+
+    async def _held(self) -> list[str]:
+        if "held" not in self.requested:
+            return []
+        ask = getattr(self.client, "held", None)
+        if ask is None:
+            raise PermanentError(f"{self.name} cannot tell which symbols are held")
+        held: list[str] = await ask()
+        return held
+
+    async def _trim(self, ready: Callable[[], None]) -> None:
+        """Keep the store within its retention."""
+        ready()
+        while True:
+            await asyncio.sleep(TRIM_EVERY)
+            if await self.store.trim(self.retention):
+                for ledger in self.recorder.ledgers():
+                    kept = (await self.store.coverage(ledger.series)).start
+                    if kept is not None:
+                        ledger.coverage.remove(0, kept)
+
+    def _say(self, event: str, fields: Mapping[str, Any]) -> None:
+        self.report(event, {"exchange": self.name, **fields})
+
+    # ---- status ----
+
+    def status(self) -> dict[str, Any]:
+        """A snapshot for the status row: what is followed, how it goes, and what is missing with its reason."""
+        feed = self.feed
+        return {
+            "name": self.name,
+            "symbols": list(self.symbols),
+            "aliases": {alias: symbol for alias, symbol in self.aliases.items() if symbol in self.symbols},
+            "unknown_symbols": self.unknown,
+            "incomplete": self.incomplete,
+            "exchange_time": _iso(self.clock.now) if self.clock.now else None,
+            "feed": {
+                "connected": feed is not None and feed.connected,
+                "reason": "feed.not_started" if feed is None else feed.reason,
+                "connections": 0 if feed is None else feed.connections,
+                "frames": 0 if feed is None else feed.frames,
+                "lost_frames": 0 if feed is None else feed.lost_frames,
+            },
+            "seam_closed": self.seam_closed,
+            "budget": {
+                "rate": self.budget.rate,
+                "pace": round(self.budget.pace(), 3),
+                "requests": self.healer.requests,
+                "refused": self.budget.refused,
+                "waiting": self.budget.waiting,
+            },
+            "outage": self.healer.outage is not None,
+            "series": len(self.recorder.ledgers()),
+            "ids_sparse": [] if feed is None else [symbol for symbol, tape in feed.tapes.items() if tape.sparse],
+            "gaps": self.gaps(),
+        }
+
+    def gaps(self) -> list[dict[str, Any]]:
+        """What is asked for and not known yet, newest first, at most LISTED_GAPS."""
+        now = asyncio.get_running_loop().time()
+        wants = sorted(self.healer.wants, key=lambda want: (want.priority, -want.end))[:LISTED_GAPS]
+        return [
+            {
+                "symbol": want.series.symbol,
+                "timeframe": want.series.timeframe,
+                "start": _iso(want.start),
+                "end": _iso(want.end),
+                "reason": want.reason,
+                "attempts": want.attempts,
+                "cause": want.cause,
+                "next_attempt": _iso(want.after) if want.after > self.clock.now else None,
+                "next_attempt_seconds": round(max(0.0, want.due - now), 1),
+            }
+            for want in wants
+        ]
+
+    def is_live(self) -> bool:
+        """Whether the feed is acknowledged and the seam is closed."""
+        return self.feed is not None and self.feed.connected and self.seam_closed
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,70 @@
+"""Asking once whether a quiet symbol is really quiet: a heartbeat is no proof that its data flows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from livermore_core.errors import ExchangeError
+from livermore_core.exchange.feed import LiveFeed
+from livermore_core.market.tape import STEP
+from livermore_core.market.trade import Trade
+
+FIRST = 90.0
+LATER = (180.0, 360.0, 900.0)
+LOOK_EVERY = 5.0
+IN_FLIGHT = 5.0
+
+
+class QuietProbe:
+    """A symbol without a trade for 90 s of real time is asked for its last trade; then after 3, 6, 15 min.
+
+    The id we have confirms every bucket so far; another one that did not reach us means the feed is muted.
+    """
+
+    def __init__(self, feed: LiveFeed) -> None:
+        self._feed = feed
+        self._asked: dict[str, tuple[float, int]] = {}
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Look every few seconds, for ever."""
+        ready()
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            for symbol in [symbol for symbol in self._feed.heard if self._is_due(symbol)]:
+                await self._ask(symbol)
+
+    def _is_due(self, symbol: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        heard = self._feed.heard[symbol]
+        asked, times = self._asked.get(symbol, (0.0, 0))
+        if not self._feed.connected or now < heard + FIRST:
+            return False
+        if asked < heard:
+            self._asked.pop(symbol, None)
+            return True
+        return now >= asked + LATER[min(times, len(LATER)) - 1]
+
+    async def _ask(self, symbol: str) -> None:
+        times = self._asked.get(symbol, (0.0, 0))[1]
+        self._asked[symbol] = (asyncio.get_running_loop().time(), times + 1)
+        try:
+            trade = await self._feed.healer.last_trade(symbol)
+        except ExchangeError:
+            return
+        tape = self._feed.tapes[symbol]
+        if trade is None or trade.id <= tape.last_id:
+            tape.confirm()
+        elif trade.time < self._feed.clock.now - IN_FLIGHT:
+            await self._muted(symbol, trade)
+
+    async def _muted(self, symbol: str, trade: Trade) -> None:
+        """The exchange has a trade that should have reached us: nothing since our last one stands."""
+        feed = self._feed
+        feed.report("ws.muted", {"symbol": symbol})
+        await feed.retract(symbol, feed.tapes[symbol].retract(), "ws.muted")
+        feed.tapes[symbol].lost()
+        start = int(trade.time // STEP) * STEP
+        series = feed.recorder.ledger(symbol, feed.recorder.timeframes[0]).series
+        feed.healer.want(series, start, start + STEP, "ws.muted", after=start + STEP)
+        feed.interrupt("ws.muted")

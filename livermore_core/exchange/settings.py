@@ -1,0 +1,17 @@
+"""The settings every followed exchange has; an exchange plugin's model adds its own keys."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ExchangeSettings(BaseModel):
+    """`[exchanges.<name>]`: what to follow, and how fast to ask."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbols: tuple[str, ...] = Field((), description='ids, globs ("*-USD"), "top:N" by volume, or "held" with a key')
+    requests_per_second: float | None = Field(
+        None, gt=0, le=1000, description="pace of requests; the exchange's own limit where not set"
+    )
+    burst: int | None = Field(None, ge=1, le=1000, description="requests that may leave at once")

@@ -1,0 +1,64 @@
+"""What is announced: candles and indicator values, committed to the event log or, for previews, only passed on."""
+
+from __future__ import annotations
+
+import msgspec
+
+from livermore_core.market.candle import Candle
+from livermore_core.market.series import Series
+
+CLOSED = "candle.closed"
+HEALED = "candle.healed"
+REVISED = "candle.revised"
+GAP = "candle.gap"
+BACKFILLED = "candles.backfilled"
+VALUE = "indicator.value"
+CORRECTED = "indicator.corrected"
+COMMITTED = frozenset({CLOSED, HEALED, REVISED, GAP, BACKFILLED, VALUE, CORRECTED})
+
+OPEN = "candle.open"
+PREVIEW = "indicator.preview"
+
+
+class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of an indicator on a series.
+
+    `outputs` maps each output's name to a number, a word, or None while it is undefined. `settled`: at least
+    `settle` traded candles were seen. `have` and `need` count traded candles until the first full result.
+    `state` is the indicator's dump after this candle, so that a restart goes on bit for bit.
+    """
+
+    indicator: str
+    time: int
+    outputs: dict[str, float | str | int | None]
+    settled: bool = False
+    provisional: bool = False
+    revision: int = 0
+    have: int = 0
+    need: int = 0
+    state: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One announcement about a series. Its key in the log: exchange, symbol, timeframe, time, revision, kind.
+
+    `candle` is None in a `candle.revised` that withdraws a candle (the bucket is EMPTY now). `candle.gap` and
+    `candles.backfilled` speak of the range [time, until); `count` is the number of candles in it.
+    """
+
+    kind: str
+    exchange: str
+    symbol: str
+    timeframe: str
+    time: int
+    revision: int = 0
+    candle: Candle | None = None
+    until: int | None = None
+    count: int | None = None
+    reason: str | None = None
+    value: IndicatorValue | None = None
+
+    @property
+    def series(self) -> Series:
+        """The series this event is about."""
+        return Series(self.exchange, self.symbol, self.timeframe)

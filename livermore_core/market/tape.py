@@ -1,0 +1,142 @@
+"""What the trades of one symbol prove about its 1m buckets: closing by dense ids and an unbroken connection."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from livermore_core.market.candle import Candle
+from livermore_core.market.trade import Trade
+
+STEP = 60
+
+
+class Unproven(Enum):
+    """Why a bucket could not be closed by its trades; the value is the reason code."""
+
+    UNACKNOWLEDGED = "ws.unacknowledged"
+    PARTIAL = "ws.partial"
+    LOST = "ws.seq_gap"
+
+
+class Partial:
+    """The candle of a bucket so far, folded trade by trade in the order of their ids."""
+
+    __slots__ = ("close", "high", "low", "open", "time", "volume")
+
+    def __init__(self, time: int, price: float, size: float) -> None:
+        self.time = time
+        self.open = self.high = self.low = self.close = price
+        self.volume = size
+
+    def fold(self, price: float, size: float) -> None:
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        self.close = price
+        self.volume += size
+
+    def join(self, later: Candle | Partial) -> None:
+        """Add a later part of the same bucket."""
+        self.high = max(self.high, later.high)
+        self.low = min(self.low, later.low)
+        self.close = later.close
+        self.volume += later.volume
+
+    def candle(self, source: str = "trades") -> Candle:
+        return Candle(self.time, self.open, self.high, self.low, self.close, self.volume, 0, source)
+
+
+class Tape:
+    """The trades of one symbol, across connections.
+
+    A bucket is proven by (1) an acknowledged subscription with no frame missing since, and (2) ids that run on without
+    a hole from before its start. A later trade with the next id confirms what (1) alone had to vouch for.
+    """
+
+    def __init__(self) -> None:
+        self.last_id = -1
+        self.last_time = 0.0
+        self.sparse = False
+        self.acknowledged = False
+        self.buckets: dict[int, Partial] = {}
+        self.closed_until = 0
+        self.unconfirmed: list[int] = []
+        # Buckets that start after this moment can be proven; None while nothing is known at all.
+        self._dense_from: float | None = None
+        # Frames are missing since the last trade: what came after it is not proven until the next one.
+        self._doubt = True
+
+    def connected(self) -> None:
+        """A new connection: its subscription is not acknowledged yet, and trades before it may be missing."""
+        self.acknowledged = False
+        self._doubt = True
+
+    def subscribed(self, clock: float) -> None:
+        """The subscription is acknowledged at `clock`; a symbol without any trade is dense from here."""
+        self.acknowledged = True
+        if self._dense_from is None:
+            self._dense_from = clock
+            self._doubt = False
+
+    def lost(self) -> None:
+        """Frames of this connection are missing here."""
+        self._doubt = True
+
+    def trade(self, trade: Trade) -> bool:
+        """Take the next trade by ascending id; True where ids jumped: trades are missing just before it."""
+        if trade.id <= self.last_id:
+            if trade.id == self.last_id:
+                self.confirm()
+            return False
+        hole = self.last_id >= 0 and trade.id != self.last_id + 1 and not self.sparse
+        # The very first trade opens the dense run at its own time, as the one after a hole does.
+        if hole or self.last_id < 0:
+            self._dense_from = trade.time
+        if not hole:
+            self.unconfirmed.clear()
+        self._doubt = False
+        self.last_id = trade.id
+        if trade.time > self.last_time:
+            self.last_time = trade.time
+        bucket = int(trade.time // STEP) * STEP
+        partial = self.buckets.get(bucket)
+        if partial is None:
+            self.buckets[bucket] = Partial(bucket, trade.price, trade.size)
+        else:
+            partial.fold(trade.price, trade.size)
+        return hole
+
+    def confirm(self) -> None:
+        """The exchange's last trade is the one we have: every bucket so far stands."""
+        self._doubt = False
+        self.unconfirmed.clear()
+
+    def retract(self) -> list[int]:
+        """The buckets that were closed on (1) alone and turned out to miss trades; ascending open times."""
+        retracted, self.unconfirmed = self.unconfirmed, []
+        return retracted
+
+    def close(self, bucket: int) -> Candle | Unproven | None:
+        """Close [bucket, bucket + 60): its candle, None if proven EMPTY, or why it is unproven."""
+        end = bucket + STEP
+        self.closed_until = max(self.closed_until, end)
+        partial = self.buckets.pop(bucket, None)
+        if not self.acknowledged:
+            return Unproven.UNACKNOWLEDGED
+        if self._dense_from is None or self._dense_from >= bucket:
+            return Unproven.PARTIAL
+        if self.last_time < end:
+            if self._doubt:
+                return Unproven.LOST
+            self.unconfirmed.append(bucket)
+        return None if partial is None else partial.candle()
+
+    def is_late(self, trade: Trade) -> bool:
+        """Whether the trade belongs to a bucket that was closed already."""
+        return trade.time < self.closed_until
+
+    def forget(self, before: int) -> None:
+        """Drop what is folded of buckets before `before`: they are decided elsewhere."""
+        for bucket in [time for time in self.buckets if time < before]:
+            del self.buckets[bucket]

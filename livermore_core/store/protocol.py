@@ -1,0 +1,81 @@
+"""What a store implements: one way to write, a few ways to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from livermore_core.market.candle import Candle
+from livermore_core.market.events import Event, IndicatorValue
+from livermore_core.market.intervals import Interval, Intervals
+from livermore_core.market.series import Series
+
+
+class SeriesChange(msgspec.Struct, kw_only=True):
+    """What one transaction changes in one series.
+
+    Applied in this order: `uncovered` leaves coverage, `covered` joins it, `rows` are stored (present), `hidden` rows
+    are stored but shown to nobody (a retracted or withdrawn candle, kept for its revision), `values` become the latest.
+    """
+
+    series: Series
+    rows: Sequence[Candle] = ()
+    hidden: Sequence[Candle] = ()
+    covered: Sequence[Interval] = ()
+    uncovered: Sequence[Interval] = ()
+    values: Sequence[IndicatorValue] = ()
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """Changes and their announcements: all of it is durable, or none of it."""
+
+    changes: list[SeriesChange] = msgspec.field(default_factory=list)
+    events: list[Event] = msgspec.field(default_factory=list)
+
+
+class CandleStore(Protocol):
+    """One open store. Every method raises StoreError where the store cannot be read or written."""
+
+    async def transact(self, batch: Batch) -> str:
+        """Make the batch durable as one transaction; returns the cursor after its events.
+
+        An event whose key (exchange, symbol, timeframe, time, revision, kind, and for values the indicator) is already
+        in the log is not added again.
+        """
+
+    async def candles(
+        self, series: Series, *, last: int | None = None, since: int | None = None, until: int | None = None
+    ) -> list[Candle]:
+        """Present candles, ascending; since <= time < until; only the newest `last` of them."""
+
+    async def hidden(self, series: Series, since: int, until: int) -> list[Candle]:
+        """Hidden rows of the range, ascending: what was withdrawn or retracted."""
+
+    async def coverage(self, series: Series) -> Intervals:
+        """What is known of the series."""
+
+    async def series(self) -> list[Series]:
+        """Every series of which anything is known, sorted."""
+
+    async def values(self, series: Series) -> list[IndicatorValue]:
+        """The latest value of each indicator on the series, sorted by indicator, state included."""
+
+    async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
+        """Up to `limit` events after the cursor, in order, each with its own cursor; "" is the oldest kept."""
+
+    async def head(self) -> str:
+        """The cursor after the newest event."""
+
+    async def write_status(self, status: Mapping[str, Any]) -> None:
+        """Replace the status row (JSON-able)."""
+
+    async def read_status(self) -> dict[str, Any] | None:
+        """The status row, or None where there never was one."""
+
+    async def trim(self, keep: Mapping[str, int]) -> int:
+        """Keep the newest `keep[timeframe]` candles per series; older rows and their coverage go in one transaction.
+
+        Returns the number of rows deleted.
+        """

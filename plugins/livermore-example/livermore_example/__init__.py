@@ -1,0 +1,1 @@
+"""The smallest complete livermore plugin: an exchange and an indicator, to be copied."""

@@ -1,0 +1,1 @@
+"""A simulated exchange that speaks Coinbase's protocol on loopback, and livermore demo."""
