@@ -50,7 +50,7 @@ class Want(msgspec.Struct):
     """A range of a series that is asked for until it is known.
 
     Not before the exchange's clock reaches `after` (or, should that clock stand still, the loop's clock `latest`), and
-    not before the loop's clock reaches `due`.
+    not before the loop's clock reaches `due`. `verify` is asked for even where it is known.
     """
 
     series: Series
@@ -62,7 +62,7 @@ class Want(msgspec.Struct):
     due: float = 0.0
     latest: float = inf
     attempts: int = 0
-    always: bool = False
+    verify: Intervals = msgspec.field(default_factory=Intervals)
     cause: str = ""
 
 
@@ -105,9 +105,11 @@ class Healer:
         for waiting in self.wants:
             if waiting.series == series and waiting.reason == reason and waiting.start <= end and start <= waiting.end:
                 waiting.start, waiting.end = min(start, waiting.start), max(end, waiting.end)
+                if always:
+                    waiting.verify.add(start, end)
                 waiting.after = max(after, waiting.after) if waiting.attempts == 0 else waiting.after
                 return
-        want = Want(series, start, end, reason, priority, always=always)
+        want = Want(series, start, end, reason, priority, verify=Intervals([(start, end)] if always else []))
         self._not_before(want, after + RECHECK_DELAY if after else 0.0)
         self.wants.append(want)
         self._wake.set()
@@ -254,15 +256,15 @@ class Healer:
 
     async def _ask(self, want: Want) -> None:
         width = WIDTHS[want.series.timeframe]
-        missing = [(want.start, want.end)] if want.always else self._missing(want)
+        missing = self._missing(want)
         if not missing:
             return
         end = missing[-1][1]
         start = max(missing[0][0], end - self.page_size * width)
         live = want.priority < DEEP
-        covered = Intervals(await self.fetch(want.series, start, end, priority=(want.priority, -end), live=live))
-        if want.always:
-            want.always, want.start = False, start
+        covered = await self.fetch(want.series, start, end, priority=(want.priority, -end), live=live)
+        for low, high in covered:
+            want.verify.remove(low, high)
         left = self._missing(want)
         if not left:
             fields = {"symbol": want.series.symbol, "timeframe": want.series.timeframe, "reason": want.reason}
@@ -293,4 +295,8 @@ class Healer:
         want.latest = asyncio.get_running_loop().time() + max(0.0, after - self.clock.now) + CLOCK_PATIENCE
 
     def _missing(self, want: Want) -> list[Interval]:
-        return self.recorder.unknown(want.series, want.start, want.end)
+        """What to ask for: what is unknown, and what is to be verified although it is known."""
+        asked = want.verify.copy()
+        for low, high in self.recorder.unknown(want.series, want.start, want.end):
+            asked.add(low, high)
+        return list(asked)

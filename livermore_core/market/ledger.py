@@ -110,9 +110,16 @@ class Change:
         for low, high in new:
             self.touched.update(range(low, high, self.ledger.width))
             for since, until in self._gaps.within(low, high) if live else [(low, high)]:
-                count = sum(since <= time < until for time in known)
-                self.events.append(self.ledger.event(BACKFILLED, since, until=until, count=count, revision=self.moment))
+                self._say_known(since, until, sum(since <= time < until for time in known))
             self._gaps.remove(low, high)
+
+    def _say_known(self, start: int, end: int, count: int) -> None:
+        """Announce a range that is known now; ranges that touch are one announcement."""
+        said = self.events[-1] if self.events and self.events[-1].kind == BACKFILLED else None
+        if said is not None and said.until == start:
+            start, count = said.time, count + (said.count or 0)
+            self.events.pop()
+        self.events.append(self.ledger.event(BACKFILLED, start, until=end, count=count, revision=self.moment))
 
     def _bucket(self, time: int, row: Candle | None, held: Candle | None, covered: bool, live: bool) -> None:
         withdrawn = self.ledger.hidden.get(time)

@@ -1,0 +1,175 @@
+"""An exchange in memory, driven by the loop's clock: seeded trades, pages and a feed, with faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from livermore_core.errors import PermanentError, TransientError, UnknownSymbolError
+from livermore_core.exchange.protocol import Heartbeat, Lost, Message, Page, Product, Subscribed
+
+SNAPSHOT = 100
+WIDTHS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
+
+Row = tuple[int, float, float, float, float, float]
+
+
+class MemoryExchange:
+    """Implements ExchangeClient without any I/O.
+
+    `markets` maps each symbol to the mean number of seconds between its trades. Exchange time is `start` plus the
+    loop's time. The truth is summed up here from the trades, by its own few lines, never by the code under test.
+    """
+
+    requests_per_second = 10.0
+
+    def __init__(
+        self, markets: dict[str, float], *, start: float, history: float, until: float, seed: int = 1, lag: float = 0.0
+    ) -> None:
+        self.start, self.lag = start, lag
+        self.requests: list[tuple[str, str, int, int]] = []
+        self.down = False
+        self.connections = 0
+        self._drop: dict[str, int] = {}
+        self._silent: set[str] = set()
+        self._cut: asyncio.Event | None = None
+        self._times: dict[str, list[float]] = {}
+        self._prices: dict[str, list[tuple[float, float]]] = {}
+        for position, (symbol, mean) in enumerate(markets.items()):
+            self._generate(symbol, mean, start - history, until, random.Random(f"{seed}:{position}"))
+
+    # ---- the protocol ----
+
+    async def products(self) -> list[Product]:
+        """The markets, most active first."""
+        self._check_up()
+        return [
+            Product(symbol=symbol, quote_volume=float(len(times)), aliases=(f"{symbol}C",))
+            for symbol, times in self._times.items()
+        ]
+
+    async def time(self) -> float:
+        """Exchange time."""
+        self._check_up()
+        return self.now()
+
+    async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> Page:
+        """One page; rows that ended less than `lag` seconds ago are missing."""
+        from livermore_core.market.candle import Candle
+
+        self.requests.append((symbol, timeframe, start, end))
+        await asyncio.sleep(0.05)
+        self._check_up()
+        if symbol not in self._times:
+            raise UnknownSymbolError(f"{symbol}: unknown")
+        if (end - start) // WIDTHS[timeframe] > 300:
+            raise PermanentError("too many candles asked for")
+        now = self.now()
+        rows = [
+            row for row in self.truth(symbol, timeframe, start, end) if row[0] + WIDTHS[timeframe] <= now - self.lag
+        ]
+        return Page(rows=[Candle(*row) for row in reversed(rows)], moment=now)
+
+    async def last_trade(self, symbol: str) -> Message | None:
+        """The newest trade there is."""
+        self._check_up()
+        return next(self._trades(symbol, self._count(symbol) - 1, self._count(symbol)), None)
+
+    async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
+        """Snapshots, then the acknowledgement, then trades and a beat each second, until cut."""
+        self._check_up()
+        self.connections += 1
+        cut = self._cut = asyncio.Event()
+        sent = {}
+        for symbol in symbols:
+            sent[symbol] = self._count(symbol)
+            for trade in self._trades(symbol, max(0, sent[symbol] - SNAPSHOT), sent[symbol]):
+                yield trade
+        yield Heartbeat(self.now())
+        yield Subscribed(frozenset(symbols))
+        while not cut.is_set():
+            await asyncio.sleep(0.25)
+            for symbol in symbols:
+                until = self._count(symbol)
+                if self._silent and symbol in self._silent:
+                    continue
+                first, sent[symbol] = sent[symbol], until
+                dropped = min(self._drop.pop(symbol, 0), until - first)
+                if dropped:
+                    yield Lost(1)
+                for trade in self._trades(symbol, first + dropped, until):
+                    yield trade
+            yield Heartbeat(self.now())
+        raise TransientError("ws.closed 1001")
+
+    # ---- the truth ----
+
+    def now(self) -> float:
+        """Exchange time, UNIX seconds."""
+        return self.start + asyncio.get_running_loop().time()
+
+    def truth(self, symbol: str, timeframe: str, start: int, end: int) -> list[Row]:
+        """What the trades so far make of the buckets of [start, end): (time, open, high, low, close, volume)."""
+        width = WIDTHS[timeframe]
+        times, prices = self._times[symbol], self._prices[symbol]
+        first, last = bisect_left(times, start), min(bisect_left(times, end), self._count(symbol))
+        rows: dict[int, list[tuple[float, float]]] = {}
+        for position in range(first, last):
+            rows.setdefault(int(times[position] // width) * width, []).append(prices[position])
+        return [
+            (
+                time,
+                trades[0][0],
+                max(price for price, _ in trades),
+                min(price for price, _ in trades),
+                trades[-1][0],
+                sum(size for _, size in trades),
+            )
+            for time, trades in sorted(rows.items())
+        ]
+
+    # ---- faults ----
+
+    def cut(self) -> None:
+        """End the current connection."""
+        if self._cut is not None:
+            self._cut.set()
+
+    def drop(self, symbol: str, trades: int) -> None:
+        """Lose the next trades of a symbol, with a hole in the sequence."""
+        self._drop[symbol] = trades
+
+    def silence(self, symbol: str, silent: bool = True) -> None:
+        """Send nothing of a symbol any more, without any hole to see."""
+        (self._silent.add if silent else self._silent.discard)(symbol)
+
+    def _check_up(self) -> None:
+        if self.down:
+            raise TransientError("connection refused")
+
+    def _count(self, symbol: str) -> int:
+        return bisect_right(self._times[symbol], self.now())
+
+    def _trades(self, symbol: str, first: int, last: int) -> Iterator[Message]:
+        from livermore_core.market.trade import Trade
+
+        times, prices = self._times[symbol], self._prices[symbol]
+        for position in range(first, last):
+            price, size = prices[position]
+            yield Trade(symbol, 1000 + position, price, size, times[position])
+
+    def _generate(self, symbol: str, mean: float, since: float, until: float, chance: random.Random) -> None:
+        times: list[float] = []
+        prices: list[tuple[float, float]] = []
+        moment, price = since, 100.0
+        while True:
+            moment += chance.expovariate(1.0 / mean)
+            if moment >= until:
+                break
+            price = max(1.0, price * (1.0 + chance.gauss(0.0, 0.0005)))
+            times.append(round(moment) if chance.random() < 0.05 else round(moment, 6))
+            prices.append((round(price, 2), round(chance.uniform(0.001, 2.0), 8)))
+            moment = max(moment, times[-1])
+        self._times[symbol], self._prices[symbol] = times, prices
