@@ -1,0 +1,38 @@
+# Two commands for users (run, test), three for developers (lint, bench, check). Everything lives in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-indicators -e plugins/livermore-simulator
+PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator -p livermore_example
+
+.PHONY: run test lint bench check clean
+
+run: $(VENV)/installed
+	$(BIN)/livermore demo
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict $(PACKAGES)
+
+bench: $(VENV)/installed-test
+	@for program in benchmarks/[a-z]*.py; do $(BIN)/python $$program || exit 1; done
+
+check: lint test
+
+$(VENV)/installed: $(PROJECTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . $(BUNDLED)
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(BUNDLED) -e plugins/livermore-example
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
