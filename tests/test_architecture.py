@@ -20,10 +20,10 @@ LAYERS = [
     {"app"},
     {"plugins", "services", "config", "context", "status"},
     {"log"},
-    {"hooks", "contributions"},
+    {"hooks"},
     {"exchange", "indicators", "store", "bus"},
     {"market"},
-    {"errors", "version"},
+    {"errors", "version", "contributions"},
 ]
 
 
