@@ -34,6 +34,7 @@ class MemoryExchange:
         self.connections = 0
         self._drop: dict[str, int] = {}
         self._silent: set[str] = set()
+        self._failing: set[str] = set()
         self._cut: asyncio.Event | None = None
         self._times: dict[str, list[float]] = {}
         self._prices: dict[str, list[tuple[float, float]]] = {}
@@ -62,6 +63,8 @@ class MemoryExchange:
         self.requests.append((symbol, timeframe, start, end))
         await asyncio.sleep(0.05)
         self._check_up()
+        if symbol in self._failing:
+            raise TransientError("500 Internal Server Error")
         if symbol not in self._times:
             raise UnknownSymbolError(f"{symbol}: unknown")
         if (end - start) // WIDTHS[timeframe] > 300:
@@ -144,6 +147,10 @@ class MemoryExchange:
     def silence(self, symbol: str, silent: bool = True) -> None:
         """Send nothing of a symbol any more, without any hole to see."""
         (self._silent.add if silent else self._silent.discard)(symbol)
+
+    def fail(self, symbol: str) -> None:
+        """Answer every request for candles of a symbol with a server error."""
+        self._failing.add(symbol)
 
     def _check_up(self) -> None:
         if self.down:

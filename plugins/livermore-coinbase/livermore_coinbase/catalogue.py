@@ -1,0 +1,102 @@
+"""What Coinbase offers: the product list, aliases resolved, and which product a currency is followed by. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from livermore_coinbase.parse import UNREADABLE, number, read
+from livermore_core import Product, is_symbol
+
+
+class _Row(msgspec.Struct):
+    product_id: str
+    status: str = ""
+    alias: str | None = ""
+    alias_to: list[str] | None = None
+    price: str | float | None = None
+    volume_24h: str | float | None = None
+    approximate_quote_24h_volume: str | float | None = None
+    is_disabled: bool | None = False
+    trading_disabled: bool | None = False
+    cancel_only: bool | None = False
+    view_only: bool | None = False
+    auction_mode: bool | None = False
+
+
+class _Rows(msgspec.Struct):
+    products: list[_Row]
+
+
+class _LooseRows(msgspec.Struct):
+    products: list[msgspec.Raw]
+
+
+class Catalogue(NamedTuple):
+    """The canonical products, the canonical id of each alias, and how many rows could not be read."""
+
+    products: list[Product]
+    canonical: dict[str, str]
+    rejected: int
+
+
+_rows = msgspec.json.Decoder(_Rows)
+_loose_rows = msgspec.json.Decoder(_LooseRows)
+_row = msgspec.json.Decoder(_Row)
+
+
+def catalogue(body: bytes) -> Catalogue:
+    """The products of one answer: one per order book, under its canonical id."""
+    rows, rejected = _read(body)
+    known = {row.product_id: row for row in rows if is_symbol(row.product_id)}
+    canonical = {name: row.alias for name, row in known.items() if row.alias and row.alias in known}
+    for name, row in known.items():
+        for other in row.alias_to or ():
+            if is_symbol(other) and other not in known and name not in canonical:
+                canonical.setdefault(other, name)
+    products = [_product(row, _aliases(name, canonical)) for name, row in known.items() if name not in canonical]
+    return Catalogue(products, canonical, rejected + len(rows) - len(known))
+
+
+def _read(body: bytes) -> tuple[list[_Row], int]:
+    try:
+        return _rows.decode(body).products, 0
+    except UNREADABLE:
+        raws = read(_loose_rows, body, "products").products
+        rows = list(_readable(raws))
+        return rows, len(raws) - len(rows)
+
+
+def _readable(raws: Iterable[msgspec.Raw]) -> Iterable[_Row]:
+    for raw in raws:
+        try:
+            yield _row.decode(raw)
+        except UNREADABLE:
+            continue
+
+
+def _aliases(name: str, canonical: dict[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(alias for alias, target in canonical.items() if target == name))
+
+
+def _product(row: _Row, aliases: tuple[str, ...]) -> Product:
+    turnover = number(row.approximate_quote_24h_volume) or number(row.volume_24h) * number(row.price)
+    return Product(symbol=row.product_id, aliases=aliases, tradable=_tradable(row), quote_volume=turnover)
+
+
+def _tradable(row: _Row) -> bool:
+    stopped = row.is_disabled or row.trading_disabled or row.cancel_only or row.view_only or row.auction_mode
+    return row.status == "online" and not stopped
+
+
+def followed_by(currency: str, found: Catalogue) -> str | None:
+    """The product that prices a held currency: in USD, else in USDC, under its canonical id."""
+    tradable = {product.symbol for product in found.products if product.tradable}
+    for quote in ("USD", "USDC"):
+        name = f"{currency}-{quote}"
+        name = found.canonical.get(name, name)
+        if name in tradable:
+            return name
+    return None

@@ -1,0 +1,214 @@
+"""The kit on virtual time against an exchange in memory: whatever happens, in the end the store equals the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from livermore_core import CandleStore, Series
+from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
+from livermore_core.market.timeframe import WIDTHS
+from livermore_core.testing.harness import Harness, harness
+from livermore_core.testing.memory_exchange import MemoryExchange
+from livermore_core.testing.memory_store import MemoryStore
+from livermore_core.testing.virtual_time import run_virtual
+
+# Not on any boundary: 2024-01-03 08:20:34 UTC.
+START = 1_704_270_034.0
+DAY = 86_400.0
+MARKETS = {"AAA-USD": 1.5, "BBB-USD": 20.0, "CCC-USD": 90.0, "DDD-USD": 900.0, "EEE-USD": 40_000.0}
+
+
+def exchange(seed: int, hours: float, lag: float = 0.0, markets: dict[str, float] = MARKETS) -> MemoryExchange:
+    return MemoryExchange(markets, start=START, history=4 * DAY, until=START + (hours + 2) * 3600, seed=seed, lag=lag)
+
+
+def differences(found: Harness, client: MemoryExchange, store_rows: dict[Series, dict[int, tuple[float, ...]]]) -> int:
+    """S1, S2: compares every known series with the truth; returns the number of rows compared."""
+    compared = 0
+    for ledger in found.following.recorder.ledgers():
+        series, width = ledger.series, ledger.width
+        first = ledger.coverage.start
+        assert first is not None, f"nothing is known of {series}"
+        last = int((client.now() - 120) // width) * width
+        assert ledger.coverage.missing(first, last) == [], f"S2 {series}"
+        truth = {row[0]: row[1:] for row in client.truth(series.symbol, series.timeframe, first, last)}
+        rows = {time: row for time, row in store_rows[series].items() if first <= time < last}
+        assert rows.keys() == truth.keys(), f"S1 {series}"
+        for time, row in rows.items():
+            assert row[:4] == truth[time][:4], f"S1 {series} {time}"
+            assert row[4] == pytest.approx(truth[time][4], rel=1e-9), f"S1 {series} {time}"
+        compared += len(rows)
+    return compared
+
+
+async def stored(found: Harness) -> dict[Series, dict[int, tuple[float, ...]]]:
+    return {
+        ledger.series: {
+            row.time: (row.open, row.high, row.low, row.close, row.volume)
+            for row in await found.store.candles(ledger.series)
+        }
+        for ledger in found.following.recorder.ledgers()
+    }
+
+
+async def announced(store: CandleStore) -> list[Event]:
+    events: list[Event] = []
+    cursor = ""
+    while page := await store.events(cursor, 10_000):
+        events += [event for _, event in page]
+        cursor = page[-1][0]
+    return events
+
+
+def check_order(events: list[Event]) -> None:
+    """E2, E3: per series the closes rise, one closed or healed per bucket, revisions rise."""
+    newest: dict[Series, int] = {}
+    first: set[tuple[Series, int]] = set()
+    revisions: dict[tuple[Series, int], int] = {}
+    for event in events:
+        key = (event.series, event.time)
+        if event.kind == CLOSED:
+            assert event.time > newest.get(event.series, 0), f"E2 {event}"
+            newest[event.series] = event.time
+        if event.kind in (CLOSED, HEALED):
+            assert key not in first, f"announced twice at revision 0: {event}"
+            first.add(key)
+        if event.kind == REVISED:
+            assert event.revision > revisions.get(key, 0), f"S7 {event}"
+            revisions[key] = event.revision
+
+
+def disturb(chance: random.Random, client: MemoryExchange, symbols: tuple[str, ...]) -> Iterator[float]:
+    """One fault after the other; yields how long each lasts before it is taken back."""
+    while True:
+        symbol = chance.choice(symbols)
+        kind = chance.choice(("drop", "cut", "down", "silence"))
+        if kind == "drop":
+            client.drop(symbol, chance.randint(1, 20))
+            yield 0.0
+        elif kind == "cut":
+            client.cut()
+            yield 0.0
+        elif kind == "down":
+            client.down = True
+            client.cut()
+            yield chance.uniform(1.0, 600.0)
+            client.down = False
+        else:
+            client.silence(symbol)
+            yield chance.uniform(100.0, 400.0)
+            client.silence(symbol, False)
+
+
+async def run(seed: int, hours: float, lag: float, faults: bool) -> tuple[int, list[Event], int]:
+    client = exchange(seed, hours, lag)
+    chance = random.Random(seed)
+    async with harness(client, MemoryStore()) as found:
+        await found.live()
+        before = len(client.requests)
+        storm = disturb(chance, client, found.following.symbols)
+        while client.now() < START + hours * 3600:
+            await asyncio.sleep(chance.expovariate(1 / 600))
+            if faults:
+                await asyncio.sleep(next(storm))
+        if faults:
+            next(storm)  # takes the last fault back
+            client.down = False
+        for symbol in found.following.symbols:
+            client.silence(symbol, False)
+        await asyncio.sleep(400)  # heal_deadline, virtual
+        compared = differences(found, client, await stored(found))
+        assert found.following.gaps() == []
+        return compared, await announced(found.store), len(client.requests) - before
+
+
+@pytest.mark.parametrize(("seed", "lag"), [(1, 0.0), (2, 40.0)])
+def test_a_healthy_market_is_kept_true_and_hardly_asked_about_S1_S9_X3(seed: int, lag: float) -> None:
+    compared, events, requests = run_virtual(run(seed, 6.0, lag, faults=False))
+    assert compared > 3000
+    check_order(events)
+    assert not [event for event in events if event.kind in (GAP, REVISED)]
+    assert requests < 60
+
+
+@pytest.mark.parametrize(("seed", "lag"), [(3, 0.0), (4, 40.0), (5, 20.0)])
+def test_dropped_frames_cuts_outages_and_mutes_all_heal_H5_S1_S2_E2(seed: int, lag: float) -> None:
+    compared, events, _ = run_virtual(run(seed, 6.0, lag, faults=True))
+    assert compared > 3000
+    check_order(events)
+    assert {BACKFILLED, CLOSED, GAP} <= {event.kind for event in events}
+
+
+async def two_runs(pause: float) -> tuple[int, int, int]:
+    client = exchange(7, 3.0)
+    store = MemoryStore()
+    async with harness(client, store) as found:
+        await found.live()
+        await asyncio.sleep(1800)
+    before = len(client.requests)
+    await asyncio.sleep(pause)
+    async with harness(client, store) as found:
+        await found.live()
+        asked = len(client.requests) - before
+        await asyncio.sleep(600)
+        compared = differences(found, client, await stored(found))
+    check_order(await announced(store))
+    return asked, compared, len({(symbol, timeframe) for symbol, timeframe, *_ in client.requests[before:]})
+
+
+def test_a_restart_asks_only_for_what_is_missing_S11() -> None:
+    asked, compared, _ = run_virtual(two_runs(pause=2000.0))
+    assert compared > 2000
+    # One page of 1m per symbol closes the gap of half an hour; the higher candles follow from it or are a page each.
+    assert asked <= 5 * len(MARKETS)
+
+
+def test_the_backfill_takes_the_newest_candles_H1_I3() -> None:
+    async def depth() -> dict[str, list[int]]:
+        client = exchange(9, 1.0)
+        async with harness(client, MemoryStore(), depth=100) as found:
+            await found.following.backfill(found)  # type: ignore[arg-type]
+            times = {}
+            for ledger in found.following.recorder.ledgers():
+                if ledger.series.symbol == "AAA-USD":
+                    times[ledger.series.timeframe] = [row.time for row in await found.store.candles(ledger.series)]
+            return times
+
+    times = run_virtual(depth())
+    for timeframe in ("5m", "15m"):
+        assert len(times[timeframe]) >= 100
+        assert START - times[timeframe][-1] < 3 * WIDTHS[timeframe]
+
+
+def test_an_exchange_that_is_down_at_the_start_is_waited_for_R05() -> None:
+    async def late() -> list[str]:
+        client = exchange(10, 1.0)
+        client.down = True
+        asyncio.get_running_loop().call_later(3600, setattr, client, "down", False)
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            return [event for _, event, _ in found.said]
+
+    said = run_virtual(late())
+    assert said.count("exchange.available") == 1
+    assert said.index("exchange.unavailable") < said.index("backfill.started") < said.index("feed.connected")
+    # G3: an hour of outage is one line and a reminder a minute.
+    assert said.count("exchange.unavailable") <= 61
+
+
+def test_one_failing_symbol_stops_nobody_else_R30() -> None:
+    async def partly() -> tuple[dict[str, str], set[str]]:
+        client = exchange(11, 1.0)
+        client.fail("CCC-USD")
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.following.backfill(found)  # type: ignore[arg-type]
+            rows = await stored(found)
+            return found.following.incomplete, {series.symbol for series, held in rows.items() if held}
+
+    incomplete, filled = run_virtual(partly())
+    assert {series.split(":")[1] for series in incomplete} == {"CCC-USD"}
+    assert {"AAA-USD", "BBB-USD", "DDD-USD"} <= filled
