@@ -1,16 +1,14 @@
-# Two commands for users (run, test), three for developers (lint, bench, check). Everything lives in .venv.
+# test for everybody; lint, bench and check for developers. Everything lives in .venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-indicators -e plugins/livermore-simulator
+BUNDLED := -e plugins/livermore-coinbase
 PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
-PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator -p livermore_example
+PACKAGES := -p livermore_core -p livermore_coinbase
 
-.PHONY: run test lint bench check clean
 
-run: $(VENV)/installed
-	$(BIN)/livermore demo
+.PHONY: test lint bench check clean
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
@@ -31,7 +29,7 @@ $(VENV)/installed: $(PROJECTS)
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(BUNDLED) -e plugins/livermore-example
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(BUNDLED)
 	touch $@
 
 clean:

@@ -40,15 +40,6 @@ if TYPE_CHECKING:
     from livermore_core.exchange.settings import ExchangeSettings as ExchangeSettings
     from livermore_core.hooks import STAGES as STAGES
     from livermore_core.hooks import hookimpl as hookimpl
-    from livermore_core.indicators.averages import Ema as Ema
-    from livermore_core.indicators.averages import Rma as Rma
-    from livermore_core.indicators.averages import Sma as Sma
-    from livermore_core.indicators.block import Block as Block
-    from livermore_core.indicators.indicator import Indicator as Indicator
-    from livermore_core.indicators.parameters import settle as settle
-    from livermore_core.indicators.ranges import Highest as Highest
-    from livermore_core.indicators.ranges import Lowest as Lowest
-    from livermore_core.indicators.ranges import TrueRange as TrueRange
     from livermore_core.market.candle import Candle as Candle
     from livermore_core.market.candle import same as same
     from livermore_core.market.events import Event as Event
@@ -67,7 +58,6 @@ _HOME = {
     "BackfillConfig": "exchange.backfill",
     "BadResponseError": "errors",
     "Batch": "store.protocol",
-    "Block": "indicators.block",
     "Budget": "exchange.budget",
     "Candle": "market.candle",
     "CandleStore": "store.protocol",
@@ -77,7 +67,6 @@ _HOME = {
     "Context": "context",
     "CredentialsError": "errors",
     "DEFAULT_BACKFILL_CONFIG": "exchange.backfill",
-    "Ema": "indicators.averages",
     "Event": "market.events",
     "Exchange": "contributions",
     "ExchangeClient": "exchange.protocol",
@@ -86,25 +75,20 @@ _HOME = {
     "ExitCode": "errors",
     "Following": "exchange.following",
     "Heartbeat": "exchange.protocol",
-    "Highest": "indicators.ranges",
-    "Indicator": "indicators.indicator",
     "IndicatorType": "contributions",
     "IndicatorValue": "market.events",
     "Intervals": "market.intervals",
     "LivermoreError": "errors",
     "Lost": "exchange.protocol",
-    "Lowest": "indicators.ranges",
     "Message": "exchange.protocol",
     "Page": "exchange.protocol",
     "PermanentError": "errors",
     "PluginError": "errors",
     "Product": "exchange.protocol",
     "RateLimitedError": "errors",
-    "Rma": "indicators.averages",
     "STAGES": "hooks",
     "Series": "market.series",
     "SeriesChange": "store.protocol",
-    "Sma": "indicators.averages",
     "StartupBackfillService": "exchange.backfill",
     "Store": "contributions",
     "StoreError": "errors",
@@ -113,14 +97,12 @@ _HOME = {
     "TIMEFRAME_PRIORITY": "exchange.backfill",
     "Trade": "market.trade",
     "TransientError": "errors",
-    "TrueRange": "indicators.ranges",
     "UnavailableError": "errors",
     "UnknownSymbolError": "errors",
     "__version__": "version",
     "hookimpl": "hooks",
     "is_symbol": "market.series",
     "same": "market.candle",
-    "settle": "indicators.parameters",
     "width": "market.timeframe",
 }
 

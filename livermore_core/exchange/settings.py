@@ -10,8 +10,10 @@ class ExchangeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    symbols: tuple[str, ...] = Field((), description='ids, globs ("*-USD"), "top:N" by volume, or "held" with a key')
-    requests_per_second: float | None = Field(
-        None, gt=0, le=1000, description="pace of requests; the exchange's own limit where not set"
+    symbols: tuple[str, ...] = Field(
+        default=(), description='ids, globs ("*-USD"), "top:N" by volume, or "held" with a key'
     )
-    burst: int | None = Field(None, ge=1, le=1000, description="requests that may leave at once")
+    requests_per_second: float | None = Field(
+        default=None, gt=0, le=1000, description="pace of requests; the exchange's own limit where not set"
+    )
+    burst: int | None = Field(default=None, ge=1, le=1000, description="requests that may leave at once")

@@ -1,1 +1,0 @@
-"""The indicators stage of livermore: MACD-V and the service that keeps indicators true."""
