@@ -1,0 +1,238 @@
+"""The embedded store: one SQLite file, one writer connection off the event loop, group commit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from livermore_core.errors import ConfigurationError, StoreError
+from livermore_core.market.candle import Candle
+from livermore_core.market.events import Event, IndicatorValue
+from livermore_core.market.intervals import Intervals
+from livermore_core.market.series import Series
+from livermore_core.store.lock import only_writer
+from livermore_core.store.protocol import Batch
+from livermore_core.store.schema import COLUMNS, TABLES, VERSION, to_candle
+from livermore_core.store.sqlite_writer import Writer
+
+Answer = TypeVar("Answer")
+
+BUSY_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def open_store(
+    url: str, *, read_only: bool = False, executor: Executor | None = None
+) -> AsyncIterator[SqliteStore]:
+    """Open `sqlite:///relative` or `sqlite:////absolute`; `executor` runs every statement (one thread by default).
+
+    Raises ConfigurationError for a path that cannot be written, StoreHeldError where another instance writes it,
+    StoreError where there is nothing to read.
+    """
+    path = _path_of(url)
+    async with AsyncExitStack() as stack:
+        if executor is None:
+            executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="livermore-store"))
+        rebuilt = None
+        if read_only:
+            if not path.is_file():
+                raise StoreError(f"{path}: there is no store here yet; `livermore start` makes one")
+        else:
+            _make_room(path)
+            stack.enter_context(only_writer(path))
+            rebuilt = _set_aside_if_corrupt(path)
+        loop = asyncio.get_running_loop()
+        connection = await loop.run_in_executor(executor, _connect, path, read_only)
+        store = SqliteStore(connection, executor, path, rebuilt)
+        try:
+            yield store
+        finally:
+            await asyncio.shield(loop.run_in_executor(executor, connection.close))
+
+
+def _path_of(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///")).expanduser()
+
+
+def _make_room(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_dir():
+            raise ConfigurationError(f"{path} is a directory; name a file, e.g. sqlite:///{path}/livermore.sqlite")
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: the store cannot be written: {error.strerror}; choose another place with --store"
+        ) from None
+
+
+def _set_aside_if_corrupt(path: Path) -> Path | None:
+    """Move a file that is no sound database aside (never delete it); returns where it went."""
+    connection = sqlite3.connect(path)
+    try:
+        if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+            return None
+    except sqlite3.DatabaseError:
+        pass
+    finally:
+        connection.close()
+    aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    return aside
+
+
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    source = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+    connection = sqlite3.connect(source, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+    if read_only:
+        return connection
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > VERSION:
+        connection.close()
+        raise ConfigurationError(f"{path} was written by a newer livermore (schema {found}); upgrade livermore")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.executescript(TABLES)
+    connection.execute(f"PRAGMA user_version={VERSION}")
+    return connection
+
+
+class SqliteStore:
+    """Implements CandleStore. `commits` counts transactions; `rebuilt` is where a corrupt file was moved, if it was."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, executor: Executor, path: Path, rebuilt: Path | None = None
+    ) -> None:
+        self.path, self.rebuilt = path, rebuilt
+        self._connection, self._executor = connection, executor
+        self._writer = Writer(connection)
+        self._pending: list[tuple[Batch, asyncio.Future[str]]] = []
+        self._committing = False
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed; fewer than batches where they came together."""
+        return self._writer.commits
+
+    async def transact(self, batch: Batch) -> str:
+        """Make the batch durable; batches that come while a commit runs share the next one."""
+        outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._pending.append((batch, outcome))
+        if not self._committing:
+            self._commit_pending()
+        return await asyncio.shield(outcome)
+
+    def _commit_pending(self) -> None:
+        group, self._pending = self._pending, []
+        self._committing = True
+        batches = [batch for batch, _ in group]
+        running = asyncio.get_running_loop().run_in_executor(self._executor, self._writer.commit, batches)
+        running.add_done_callback(lambda done: self._committed(done, [outcome for _, outcome in group]))
+
+    def _committed(self, done: asyncio.Future[list[str | StoreError]], outcomes: list[asyncio.Future[str]]) -> None:
+        self._committing = False
+        failure = done.exception()
+        results = [StoreError(f"{self.path}: {failure!r}")] * len(outcomes) if failure else done.result()
+        for outcome, result in zip(outcomes, results, strict=True):
+            if outcome.done():
+                continue
+            if isinstance(result, StoreError):
+                outcome.set_exception(result)
+            else:
+                outcome.set_result(result)
+        if self._pending:
+            self._commit_pending()
+
+    async def candles(
+        self, series: Series, *, last: int | None = None, since: int | None = None, until: int | None = None
+    ) -> list[Candle]:
+        """Present candles, ascending."""
+        low, high = -1 if since is None else since, 1 << 60 if until is None else until
+        rows = await self._rows(
+            f"SELECT {COLUMNS} FROM candles WHERE series = (SELECT id FROM series WHERE exchange = ? AND symbol = ?"
+            " AND timeframe = ?) AND time >= ? AND time < ? AND NOT hidden ORDER BY time DESC LIMIT ?",
+            (*series, low, high, -1 if last is None else last),
+        )
+        return [to_candle(row) for row in reversed(rows)]
+
+    async def hidden(self, series: Series, since: int, until: int) -> list[Candle]:
+        """Hidden rows, ascending."""
+        rows = await self._rows(
+            f"SELECT {COLUMNS} FROM candles WHERE series = (SELECT id FROM series WHERE exchange = ? AND symbol = ?"
+            " AND timeframe = ?) AND time >= ? AND time < ? AND hidden ORDER BY time",
+            (*series, since, until),
+        )
+        return [to_candle(row) for row in rows]
+
+    async def coverage(self, series: Series) -> Intervals:
+        """What is known of the series."""
+        return Intervals(
+            await self._rows(
+                "SELECT start, until FROM coverage WHERE series = (SELECT id FROM series WHERE exchange = ?"
+                " AND symbol = ? AND timeframe = ?)",
+                tuple(series),
+            )
+        )
+
+    async def series(self) -> list[Series]:
+        """Every series of which anything is known, sorted."""
+        rows = await self._rows("SELECT exchange, symbol, timeframe FROM series ORDER BY 1, 2, 3")
+        return [Series(*row) for row in rows]
+
+    async def values(self, series: Series) -> list[IndicatorValue]:
+        """The latest value of each indicator."""
+        rows = await self._rows(
+            "SELECT payload FROM indicator_values WHERE series = (SELECT id FROM series WHERE exchange = ?"
+            " AND symbol = ? AND timeframe = ?) ORDER BY indicator",
+            tuple(series),
+        )
+        return [msgspec.msgpack.decode(payload, type=IndicatorValue) for (payload,) in rows]
+
+    async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
+        """Events after the cursor, each with its own."""
+        rows = await self._rows(
+            "SELECT position, payload FROM events WHERE position > ? ORDER BY position LIMIT ?",
+            (int(after.rpartition("-")[2] or 0), limit),
+        )
+        return [(f"1-{position}", msgspec.msgpack.decode(payload, type=Event)) for position, payload in rows]
+
+    async def head(self) -> str:
+        """The cursor after the newest event."""
+        ((position,),) = await self._rows("SELECT coalesce(max(position), 0) FROM events")
+        return f"1-{position}"
+
+    async def write_status(self, status: Mapping[str, Any]) -> None:
+        """Replace the status row."""
+        await self._run(self._writer.write_status, msgspec.json.encode(status))
+
+    async def read_status(self) -> dict[str, Any] | None:
+        """The status row."""
+        rows = await self._rows("SELECT payload FROM status")
+        return msgspec.json.decode(rows[0][0], type=dict[str, Any]) if rows else None
+
+    async def trim(self, keep: Mapping[str, int]) -> int:
+        """Keep the newest candles per series."""
+        return await self._run(self._writer.trim, dict(keep))
+
+    async def _rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        return await self._run(lambda: self._connection.execute(statement, parameters).fetchall())
+
+    async def _run(self, action: Callable[..., Answer], *arguments: object) -> Answer:
+        """Run `action` where the connection lives; it finishes even where its caller is cancelled."""
+        running = asyncio.get_running_loop().run_in_executor(self._executor, action, *arguments)
+        try:
+            return await asyncio.shield(running)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}") from error
