@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from livermore_core import CandleStore, Series
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
 from livermore_core.market.timeframe import WIDTHS
+from livermore_core.store.sqlite import open_store
 from livermore_core.testing.harness import Harness, harness
+from livermore_core.testing.inline_executor import InlineExecutor
 from livermore_core.testing.memory_exchange import MemoryExchange
 from livermore_core.testing.memory_store import MemoryStore
 from livermore_core.testing.virtual_time import run_virtual
@@ -141,6 +144,31 @@ def test_dropped_frames_cuts_outages_and_mutes_all_heal_H5_S1_S2_E2(seed: int, l
     assert compared > 3000
     check_order(events)
     assert {BACKFILLED, CLOSED, GAP} <= {event.kind for event in events}
+
+
+def test_the_real_store_on_virtual_time_is_true_and_keeps_what_it_said_S1_S8(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/simulated.sqlite"
+
+    async def first() -> None:
+        client = exchange(12, 3.0, 20.0)
+        async with open_store(url, executor=InlineExecutor()) as store, harness(client, store, depth=60) as found:
+            await found.live()
+            for fault in (client.cut, lambda: client.drop("AAA-USD", 7), client.cut):
+                fault()
+                await asyncio.sleep(1200)
+            assert differences(found, client, await stored(found)) > 500
+            check_order(await announced(store))
+
+    async def reopened() -> int:
+        async with open_store(url, executor=InlineExecutor()) as store:
+            events = await announced(store)
+            for event in events:
+                if event.kind in (CLOSED, HEALED):
+                    assert await store.candles(event.series, since=event.time, until=event.time + 1), f"E4 {event}"
+            return len(events)
+
+    run_virtual(first())
+    assert run_virtual(reopened()) > 200
 
 
 async def two_runs(pause: float) -> tuple[int, int, int]:
