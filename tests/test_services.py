@@ -135,3 +135,103 @@ def test_services_stop_newest_first_and_one_that_stays_is_named_P12() -> None:
 
     assert scene(act).said == ["service.unstoppable stays"]
     assert order == ["stays", "last", "first"]
+
+
+def test_a_service_that_cancels_itself_is_restarted_like_any_that_fails_P18() -> None:
+    async def service(ready: Ready) -> None:
+        ready()
+        raise asyncio.CancelledError
+
+    async def act(stage: Scene) -> None:
+        await stage.services.start("plugin", service, name="quitting")
+        await asyncio.sleep(1000)
+
+    running = scene(act)
+    assert running.said == ["service.failed quitting"] * 4 + ["service.given_up quitting"]
+    assert running.services.failed_owners == {
+        "plugin": "service quitting gave up: RuntimeError: the service cancelled itself"
+    }
+
+
+def test_nothing_starts_any_more_for_a_plugin_that_was_stopped() -> None:
+    async def service(ready: Ready) -> None:
+        ready()
+        await asyncio.Event().wait()
+
+    async def act(stage: Scene) -> None:
+        await stage.services.stop("weak")
+        with pytest.raises(RuntimeError, match="weak has been stopped"):
+            await stage.services.start("weak", service, name="late")
+        await stage.services.start("sound", service, name="well")
+        await stage.services.stop()
+        with pytest.raises(RuntimeError, match="comes too late"):
+            await stage.services.start("sound", service, name="late")
+
+    scene(act)
+
+
+def test_whoever_waits_for_a_service_that_is_stopped_before_it_was_ready_is_told() -> None:
+    async def service(ready: Ready) -> None:
+        await asyncio.Event().wait()
+
+    async def act(stage: Scene) -> None:
+        async def start() -> None:
+            with pytest.raises(RuntimeError, match="stopped before it was ready"):
+                await stage.services.start("plugin", service, name="slow")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(start())
+            await asyncio.sleep(1)
+            await stage.services.stop("plugin")
+
+    scene(act)
+
+
+def test_the_pause_before_a_restart_grows_to_a_minute_and_no_further() -> None:
+    pauses: list[float] = []
+
+    async def service(ready: Ready) -> None:
+        ready()
+        pauses.append(asyncio.get_running_loop().time())
+        raise OSError("gone")
+
+    async def act(stage: Scene) -> None:
+        await stage.services.start("plugin", service, name="dying")
+        await asyncio.sleep(1000)
+
+    scene(act)
+    for attempt, (earlier, later) in enumerate(pairwise(pauses), start=1):
+        assert 0.25 * 2**attempt <= later - earlier <= 0.5 * 2**attempt
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_bounded_work_returns_what_it_raised_and_takes_nothing_down_P13(error: BaseException) -> None:
+    async def work() -> None:
+        raise error
+
+    async def act(stage: Scene) -> None:
+        found = await stage.services.bounded(work(), name="work", within=1)
+        assert isinstance(found, ValueError if isinstance(error, ValueError) else RuntimeError)
+
+    scene(act)
+
+
+def test_bounded_work_ends_at_its_limit_and_with_its_caller() -> None:
+    ended: list[float] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(asyncio.get_running_loop().time())
+
+    async def act(stage: Scene) -> None:
+        found = await stage.services.bounded(work(), name="work", within=5)
+        assert isinstance(found, TimeoutError)
+        assert str(found) == "not done within 5 s"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                await stage.services.bounded(work(), name="work", within=None)
+
+    scene(act)
+    assert ended == [5.0, 7.0]

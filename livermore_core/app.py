@@ -1,0 +1,223 @@
+"""The life of a run: open, the stages in order, live until a signal, then everything back in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from livermore_core import ending, log
+from livermore_core.bus import Bus
+from livermore_core.config.settings import Settings
+from livermore_core.context import Context
+from livermore_core.errors import ConfigurationError, ExitCode, LivermoreError, UnavailableError
+from livermore_core.exchange.following import Following
+from livermore_core.hooks import STAGES
+from livermore_core.opening import open_exchange, open_store
+from livermore_core.plugins import Plugin, Plugins
+from livermore_core.reporting import MEND, Reporter
+from livermore_core.services import Report, Services
+from livermore_core.stage_runner import StageRunner
+from livermore_core.status import Status
+
+
+class App:
+    """One run. `bus` carries its announcements; `report` is told every event of its life, as the log is.
+
+    With `until_ready` the run ends after the last stage; with `within` it gives up when it is not ready in time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plugins: Plugins,
+        *,
+        stages: Collection[str] = STAGES,
+        until_ready: bool = False,
+        within: float | None = None,
+        report: Report | None = None,
+        leave: ending.Leave = ending.leave,
+    ) -> None:
+        for secret in settings.secrets():
+            log.hide(secret)
+        self.settings, self.plugins, self.bus = settings, plugins, Bus()
+        self.exchanges: dict[str, Following] = {}
+        self._stages = [stage for stage in STAGES if stage in stages]
+        self._until_ready, self._within, self._leave = until_ready, within, leave
+        self._report = Reporter(report, self._moved)
+        self._watchdog = ending.Watchdog(leave, partial(self._report, "shutdown.overdue", {}))
+        self._runner: StageRunner | None = None
+        self._services: Services | None = None
+        self._ending: asyncio.Future[LivermoreError | None] | None = None
+        self._is_asked, self._is_ready, self._began = False, False, 0.0
+
+    def stop(self, cause: str = "asked") -> None:
+        """Ask for an orderly stop; from the loop's own thread."""
+        self._report("stopping", {"cause": cause})
+        self._is_asked = True
+        self._end(None)
+
+    async def run(self) -> ExitCode:
+        """Live from the first resource opened to the last one closed. Raises LivermoreError where it had to end."""
+        loop = asyncio.get_running_loop()
+        self._began, self._ending = loop.time(), loop.create_future()
+        if self._is_asked:
+            return ExitCode.OK
+        with ending.signals(self.stop, self._leave):
+            life = asyncio.create_task(self._life(), name="life")
+            try:
+                await self._until_ended({life, self._ending})
+            finally:
+                life.cancel()
+                await asyncio.wait({life})
+                self._watchdog.disarm()
+        error = self._ending.result() if self._ending.done() else None
+        if error is not None:
+            raise error
+        if not life.cancelled():
+            life.result()
+        return ExitCode.OK
+
+    async def _until_ended(self, ends: set[asyncio.Future[Any]]) -> None:
+        done, _ = await asyncio.wait(ends, timeout=self._within, return_when=asyncio.FIRST_COMPLETED)
+        if not done and not self._is_ready:
+            self._end(self._too_late())
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+
+    # ---- from opening to closing, in one task ----
+
+    async def _life(self) -> None:
+        self._is_any_exchange_followed()
+        self._services = Services(self._report)
+        status = Status(self._degraded, self._report)
+        async with AsyncExitStack() as stack:
+            try:
+                store = await self._open(stack, status)
+                await self._run_stages(store, self._services, status)
+                if not self._until_ready:
+                    await asyncio.get_running_loop().create_future()
+            finally:
+                self._watchdog.arm()
+                status.change(ended="STOPPING")
+
+    def _is_any_exchange_followed(self) -> None:
+        if self.settings.followed:
+            return
+        installed = ", ".join(self.plugins.exchanges)
+        raise ConfigurationError(
+            f"which exchange? Name one with --exchange; installed: {installed}"
+            if installed
+            else "no exchange is installed; add one, e.g.: pip install 'livermore[coinbase]'"
+        )
+
+    async def _open(self, stack: AsyncExitStack, status: Status) -> Any:
+        """Open everything; what is entered last is closed first, and services stop before anything closes."""
+        assert self._services is not None
+        for note in self.settings.notes:
+            self._report("config.note", {"note": note})
+        for plugin in self.plugins.found:
+            if plugin.state == "broken":
+                self._report.broken(plugin)
+        store = await open_store(stack, self.plugins, self.settings, self._report)
+        if getattr(store, "rebuilt", None) is not None:
+            self._report("store.rebuilt", {"set_aside": str(store.rebuilt)})
+        stack.push_async_callback(status.stopped, store)
+        for name in self.settings.followed:
+            client = await open_exchange(stack, self.plugins, self.settings, name, self._report)
+            self.exchanges[name] = self._following(name, client, store)
+        stack.push_async_callback(self._services.stop)
+        self._services.broken.add_done_callback(self._gave_up)
+        status.change(exchanges=self.exchanges)
+        await self._services.start("livermore", status.service(store), name="status")
+        return store
+
+    def _following(self, name: str, client: Any, store: Any) -> Following:
+        exchange, settings = self.plugins.exchanges[name], self.settings
+        own: Any = settings.exchanges[name]
+        return Following(
+            exchange=exchange,
+            client=client,
+            settings=own,
+            store=store,
+            bus=self.bus,
+            timeframes=[each for each in settings.timeframes if each in exchange.timeframes],
+            backfill_timeframes=[each for each in settings.backfill_timeframes if each in exchange.timeframes],
+            depth=settings.history,
+            symbols=own.symbols,
+            retention=settings.retention,
+            log=log.get(exchange=name),
+            report=self._report,
+        )
+
+    # ---- the stages ----
+
+    async def _run_stages(self, store: Any, services: Services, status: Status) -> None:
+        self._runner = runner = StageRunner(
+            self.plugins,
+            services,
+            required=self.settings.required,
+            followed=self.settings.followed,
+            timeout=self.settings.stage_timeout,
+            context=partial(self._context, store, services),
+            report=self._report,
+        )
+        for stage in self._stages:
+            status.change(stage=stage)
+            await runner.run(stage)
+        self._is_ready = True
+        status.change(stage=None, is_ready=True)
+        slowest_first = sorted(runner.plugin_seconds.items(), key=lambda item: -item[1])
+        seconds = round(asyncio.get_running_loop().time() - self._began, 3)
+        said = {"seconds": seconds, "degraded": sorted(self._degraded()), "stages": runner.seconds}
+        self._report("ready", {**said, "plugins": dict(slowest_first)})
+
+    def _context(self, store: Any, services: Services, plugin: Plugin, stage: str) -> Context:
+        exchange = self.plugins.exchange_of(plugin)
+        return Context(
+            plugin=plugin.name,
+            stage=stage,
+            settings=self.settings.exchanges.get(exchange) if exchange else None,
+            indicators=self.settings.indicators,
+            indicator_types={name: each.reference for name, each in self.plugins.indicators.items()},
+            store=store,
+            bus=self.bus,
+            exchanges=self.exchanges,
+            clock=_LoopClock(),
+            log=log.get(plugin=plugin.name, stage=stage),
+            start=partial(services.start, plugin.name),
+            report=self._report,
+        )
+
+    def _degraded(self) -> dict[str, str]:
+        """The plugins that failed in a stage or by a service that gave up, with the cause."""
+        failures = self._runner.failures if self._runner is not None else {}
+        return failures | (self._services.failed_owners if self._services is not None else {})
+
+    def _moved(self) -> None:
+        if self._runner is not None:
+            self._runner.moved()
+
+    # ---- endings ----
+
+    def _end(self, error: LivermoreError | None) -> None:
+        if self._ending is not None and not self._ending.done():
+            self._ending.set_result(error)
+
+    def _gave_up(self, broken: asyncio.Future[None]) -> None:
+        said = "; ".join(f"plugin {name!r}: {cause}" for name, cause in self._degraded().items())
+        self._end(LivermoreError(f"a critical service gave up, and the run with it: {said}"))
+
+    def _too_late(self) -> UnavailableError:
+        waiting = self._runner.waiting if self._runner is not None else []
+        outages = "; ".join(f"{name} cannot be reached: {cause}" for name, cause in self._report.outages.items())
+        reason = outages or f"waiting for {', '.join(waiting) or 'the store'}"
+        return UnavailableError(f"not ready within {self._within:g} s: {reason}; {MEND}")
+
+
+class _LoopClock:
+    """Monotonic real time, as the loop has it."""
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,68 @@
+"""`[indicators]`: each name with its type and parameters, tried out before anything is opened."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from livermore_core.config.settings import USUAL_DEPTH, USUAL_INDICATOR
+from livermore_core.config.shape import Shape
+from livermore_core.errors import LivermoreError, near
+from livermore_core.plugins import Plugins
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+
+
+class IndicatorRules:
+    """Checks the table of indicators, and finds how much history they need."""
+
+    def __init__(self, plugins: Plugins, shape: Shape) -> None:
+        self.plugins, self.shape = plugins, shape
+
+    def check(self, given: Any) -> tuple[dict[str, dict[str, Any]], int]:
+        """The indicators (MACD-V where nothing is said), and the largest number of candles until one is settled."""
+        if not isinstance(given, dict):
+            given = {USUAL_INDICATOR: {}} if USUAL_INDICATOR in self.plugins.indicators else {}
+        settles = [self._settle(name, parameters) for name, parameters in given.items()]
+        checked = {name: dict(each) for name, each in given.items() if isinstance(each, dict)}
+        return checked, max(settles, default=0) or USUAL_DEPTH
+
+    def _settle(self, name: str, parameters: Any) -> int:
+        path = ("indicators", name)
+        if not NAME.fullmatch(name):
+            self.shape.problem(path, "a name is made of lower-case letters, digits and dashes")
+        if not isinstance(parameters, dict):
+            self.shape.problem(path, 'must be a table, e.g. {} or { use = "ema", length = 50 }')
+            return 0
+        kind = parameters.get("use", name)
+        if kind not in self.plugins.indicators:
+            self.shape.problem(path, self.shape.missing("indicator", str(kind), self.plugins.indicators))
+            return 0
+        return self._tried(path, kind, {key: value for key, value in parameters.items() if key != "use"})
+
+    def _tried(self, path: tuple[str, ...], kind: str, parameters: Mapping[str, Any]) -> int:
+        for key, value in parameters.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                self.shape.problem((*path, key), f"{value} is no number that can be used")
+                return 0
+        try:
+            make = self.plugins.code("register_indicators", kind, self.plugins.indicators[kind].reference)
+            known = _parameters_of(make)
+            unknown = [key for key in parameters if known is not None and key not in known]
+            for key in unknown:
+                self.shape.problem((*path, key), f"unknown parameter of {kind}{near(key, known or ())}")
+            return 0 if unknown else int(getattr(make(**parameters), "settle", 0) or 0)
+        except (LivermoreError, TypeError, ValueError, ArithmeticError) as error:
+            self.shape.problem(path, " ".join(str(error).split()))
+            return 0
+
+
+def _parameters_of(make: Any) -> list[str] | None:
+    """The names that a constructor takes; None where it takes any."""
+    parameters = inspect.signature(make).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return None
+    return [each.name for each in parameters]

@@ -1,0 +1,121 @@
+"""The status row: what a run says of itself to other processes, every 5 seconds and on change."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from livermore_core.errors import StoreError
+from livermore_core.version import __version__
+
+if TYPE_CHECKING:
+    from livermore_core.exchange.following import Following
+    from livermore_core.store.protocol import CandleStore
+
+EVERY = 5.0
+# Many changes at once are one row.
+AT_LEAST = 0.2
+
+STATES = ("STARTING", "BACKFILLING", "WARMING", "LIVE", "DEGRADED", "STOPPING", "STOPPED")
+_OF_STAGE = {None: "STARTING", "backfill": "BACKFILLING", "indicators": "WARMING", "ingest": "WARMING"}
+
+
+class Status:
+    """Keeps what is known of the run and writes it as a service.
+
+    `stage` is the one that runs now; `is_ready` after the last; `ended` is STOPPING or STOPPED once it is so;
+    `degraded` gives each failed plugin with its cause.
+    """
+
+    def __init__(
+        self, degraded: Callable[[], Mapping[str, str]], report: Callable[[str, Mapping[str, Any]], None]
+    ) -> None:
+        self.stage: str | None = None
+        self.is_ready = False
+        self.ended = ""
+        self.exchanges: dict[str, Following] = {}
+        self._degraded, self._report = degraded, report
+        self._started = datetime.now(UTC)
+        self._changed = asyncio.Event()
+        self._is_written = True
+
+    def change(self, **values: Any) -> None:
+        """Set attributes and have the row written soon."""
+        for name, value in values.items():
+            setattr(self, name, value)
+        self._changed.set()
+
+    def reasons(self) -> dict[str, str]:
+        """Why the run is not, or not wholly, live: plugins and exchanges by name, and feeds."""
+        reasons = dict(self._degraded())
+        for name, following in self.exchanges.items():
+            if following.healer.outage is not None:
+                reasons[name] = "exchange.unavailable"
+            if self.is_ready and not following.is_live():
+                reasons[f"{name}.feed"] = str(following.status()["feed"]["reason"])
+        return reasons
+
+    def state(self) -> str:
+        """One of STATES."""
+        if self.ended:
+            return self.ended
+        if not self.is_ready:
+            return _OF_STAGE[self.stage]
+        return "DEGRADED" if self.reasons() else "LIVE"
+
+    def row(self) -> dict[str, Any]:
+        """The row, JSON-able."""
+        now = datetime.now(UTC)
+        return {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "version": __version__,
+            "started": _iso(self._started),
+            "state": self.state(),
+            "reasons": self.reasons(),
+            "stage": self.stage,
+            "exchanges": [following.status() for following in self.exchanges.values()],
+            "heartbeat": _iso(now),
+            "heartbeat_epoch": now.timestamp(),
+        }
+
+    def service(self, store: CandleStore) -> Callable[[Callable[[], None]], Any]:
+        """The service that keeps the row in `store` fresh."""
+
+        async def keep(ready: Callable[[], None]) -> None:
+            await self.write(store)
+            ready()
+            while True:
+                try:
+                    async with asyncio.timeout(EVERY):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
+                self._changed.clear()
+                await self.write(store)
+                await asyncio.sleep(AT_LEAST)
+
+        return keep
+
+    async def stopped(self, store: CandleStore) -> None:
+        """Write the last row."""
+        self.ended = "STOPPED"
+        await self.write(store)
+
+    async def write(self, store: CandleStore) -> None:
+        """Write the row now. A store that refuses is said once: the writers of candles decide what that means."""
+        try:
+            await store.write_status(self.row())
+            self._is_written = True
+        except StoreError as error:
+            if self._is_written:
+                self._report("status.unwritten", {"cause": str(error)})
+            self._is_written = False
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

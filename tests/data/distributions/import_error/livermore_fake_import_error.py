@@ -1,0 +1,3 @@
+"""A plugin whose dependency is not installed."""
+
+import a_module_that_is_not_there  # noqa: F401
