@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from livermore_core.errors import PermanentError as PermanentError
     from livermore_core.errors import PluginError as PluginError
     from livermore_core.errors import RateLimitedError as RateLimitedError
+    from livermore_core.errors import StoreAbsentError as StoreAbsentError
     from livermore_core.errors import StoreError as StoreError
     from livermore_core.errors import StoreHeldError as StoreHeldError
     from livermore_core.errors import TransientError as TransientError
@@ -91,6 +92,7 @@ _HOME = {
     "SeriesChange": "store.protocol",
     "StartupBackfillService": "exchange.backfill",
     "Store": "contributions",
+    "StoreAbsentError": "errors",
     "StoreError": "errors",
     "StoreHeldError": "errors",
     "Subscribed": "exchange.protocol",

@@ -71,6 +71,12 @@ class StoreHeldError(StoreError):
     exit_code = ExitCode.HELD
 
 
+class StoreAbsentError(StoreError):
+    """There is no store to read: the answer to any question about it is no."""
+
+    exit_code = ExitCode.ANSWER_IS_NO
+
+
 class UnavailableError(LivermoreError):
     """What was required did not come up in time."""
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from livermore_core.errors import ConfigurationError, StoreError
+from livermore_core.errors import ConfigurationError, StoreAbsentError, StoreError
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
@@ -45,7 +45,7 @@ async def open_store(
         rebuilt = None
         if read_only:
             if not path.is_file():
-                raise StoreError(f"{path}: there is no store here yet; `livermore start` makes one")
+                raise StoreAbsentError(f"{path}: there is no store here yet; `livermore start` makes one")
         else:
             _make_room(path)
             stack.enter_context(only_writer(path))

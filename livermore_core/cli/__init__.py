@@ -1,0 +1,17 @@
+"""The command line: `livermore` and its commands, each loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+
+from livermore_core.version import __version__
+
+
+def main() -> None:
+    """Run a command and exit with its code. `--version` is answered before anything is imported."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"livermore {__version__}")
+        return
+    from livermore_core.cli.group import run
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""`livermore indicators`: the latest values of a symbol."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from livermore_core.cli.finding import find_symbol
+from livermore_core.cli.loading import reader
+from livermore_core.cli.output import iso, reading_options, show
+from livermore_core.market.timeframe import WIDTHS, width
+
+COLUMNS = ("symbol", "timeframe", "indicator", "time", "outputs", "settled", "provisional")
+
+
+@click.command(epilog="Example: livermore indicators BTC-USD 5m --json")
+@click.argument("symbol")
+@click.argument("timeframe", required=False)
+@click.option("--exchange", help="Of which exchange, where several are stored.")
+@reading_options
+def indicators(
+    symbol: str, timeframe: str | None, exchange: str | None, as_json: bool, store: str | None, file: Path | None
+) -> None:
+    """Print the latest value of each indicator of SYMBOL, of every timeframe or of TIMEFRAME."""
+    if timeframe is not None:
+        width(timeframe)
+    rows = asyncio.run(_rows(file, store, symbol, timeframe, exchange))
+    if not as_json:
+        rows = [row | {"outputs": _outputs(row["outputs"])} for row in rows]
+    show(rows, COLUMNS, "json" if as_json else "table")
+
+
+async def _rows(
+    file: Path | None, store: str | None, symbol: str, timeframe: str | None, exchange: str | None
+) -> list[dict[str, Any]]:
+    async with reader(file, store) as opened:
+        found = await find_symbol(opened, symbol, exchange)
+        rows = []
+        for series in sorted(found, key=lambda series: WIDTHS[series.timeframe]):
+            if timeframe not in (None, series.timeframe):
+                continue
+            for value in await opened.values(series):
+                rows.append(
+                    {
+                        "symbol": series.symbol,
+                        "timeframe": series.timeframe,
+                        "indicator": value.indicator,
+                        "time": iso(value.time),
+                        "outputs": value.outputs,
+                        "settled": value.settled,
+                        "provisional": value.provisional,
+                    }
+                )
+    return rows
+
+
+def _outputs(outputs: dict[str, Any]) -> str:
+    return " ".join(
+        f"{name}={value:.4f}" if isinstance(value, float) else f"{name}={value}" for name, value in outputs.items()
+    )

@@ -1,0 +1,44 @@
+"""What commands load: plugins in any state, settings, and a store to read from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from livermore_core.config import plugin_table
+
+if TYPE_CHECKING:
+    from livermore_core.config.settings import Settings
+    from livermore_core.plugins import Plugins
+    from livermore_core.store.protocol import CandleStore
+
+
+@cache
+def tolerant_plugins(file: Path | None = None) -> Plugins:
+    """Every plugin that loads, whatever is broken or malformed: recovery commands always work."""
+    from livermore_core.plugins import load
+
+    table = plugin_table(file)
+    return load(table.only, table.disable, tolerant=True)
+
+
+def settings_of(file: Path | None = None, store: str | None = None, **flags: Any) -> tuple[Plugins, Settings]:
+    """The validated settings. Raises ConfigurationError."""
+    from livermore_core.config import load
+
+    plugins = tolerant_plugins(file)
+    overrides = flags.pop("overrides", {}) | ({"store": store} if store else {})
+    return plugins, load(plugins, file=file, overrides=overrides, **flags)
+
+
+@asynccontextmanager
+async def reader(file: Path | None, store: str | None) -> AsyncIterator[CandleStore]:
+    """The store of the settings, opened to read beside a running process."""
+    plugins, settings = settings_of(file, store)
+    scheme = settings.store.partition("://")[0]
+    opening = plugins.code("register_stores", scheme, plugins.stores[scheme].open)
+    async with opening(settings.store, read_only=True) as opened:
+        yield opened

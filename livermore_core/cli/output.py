@@ -1,0 +1,81 @@
+"""How listings look: a plain table, JSON, JSON lines or CSV, on stdout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def reading_options(command: Command) -> Command:
+    """`--config`, `--store` and `--json`, as every command that reads has them."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option("--store", metavar="URL", help="The store to read, e.g. sqlite:////var/lib/livermore.sqlite."),
+        config_option,
+    ):
+        command = option(command)
+    return command
+
+
+def config_option(command: Command) -> Command:
+    """`--config FILE`."""
+    kind = click.Path(path_type=Path)
+    return click.option("--config", "file", type=kind, metavar="FILE", help="Configuration file.")(command)
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], format: str = "table") -> None:
+    """Print rows in the asked format; columns that are not in a row are empty."""
+    if format == "json":
+        click.echo(json.dumps(list(rows), indent=1))
+    elif format == "jsonl":
+        for row in rows:
+            click.echo(json.dumps(row))
+    elif format == "csv":
+        writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _table(rows, columns)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    texts = [[_text(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(column), *(len(text[at]) for text in texts), 0) for at, column in enumerate(columns)]
+    click.echo("  ".join(column.ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip())
+    for text in texts:
+        click.echo("  ".join(part.ljust(width) for part, width in zip(text, widths, strict=True)).rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def iso(moment: float) -> str:
+    """ISO 8601, UTC, whole seconds."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment_of(text: str | None) -> int | None:
+    """UNIX seconds of an ISO 8601 time (UTC where it does not say), or of a number. Raises click.BadParameter."""
+    if text is None:
+        return None
+    try:
+        if text.isdecimal():
+            return int(text)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time; write e.g. 2024-01-03T12:00:00Z") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

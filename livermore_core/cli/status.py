@@ -1,0 +1,61 @@
+"""`livermore status`: what the running process says of itself; exit 0 only when it is live."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from livermore_core.cli.loading import reader
+from livermore_core.cli.output import reading_options
+from livermore_core.errors import ExitCode
+
+FRESH = 30.0
+
+
+@click.command(epilog="Example: livermore status && echo live")
+@reading_options
+def status(as_json: bool, store: str | None, file: Path | None) -> int:
+    """Print the state of the process and of what it follows, with reason codes. Exit 0 only when live."""
+    row = asyncio.run(_row(file, store))
+    state = _state(row)
+    if as_json:
+        click.echo(json.dumps((row or {}) | {"state": state}, indent=1))
+    else:
+        _say(state, row)
+    return ExitCode.OK if state == "LIVE" else ExitCode.ANSWER_IS_NO
+
+
+async def _row(file: Path | None, store: str | None) -> dict[str, Any] | None:
+    async with reader(file, store) as opened:
+        return await opened.read_status()
+
+
+def _state(row: dict[str, Any] | None) -> str:
+    if row is None or row["state"] == "STOPPED":
+        return "NOT RUNNING"
+    return str(row["state"]) if time.time() - row["heartbeat_epoch"] < FRESH else "STUCK OR KILLED"
+
+
+def _say(state: str, row: dict[str, Any] | None) -> None:
+    click.echo(f"state     {state}")
+    if row is None:
+        return
+    click.echo(f"process   pid {row['pid']} on {row['host']}, livermore {row['version']}, started {row['started']}")
+    click.echo(f"heartbeat {row['heartbeat']}")
+    for name, reason in row["reasons"].items():
+        click.echo(f"reason    {name}: {reason}")
+    for each in row["exchanges"]:
+        feed, budget = each["feed"], each["budget"]
+        connected = "connected" if feed["connected"] else feed["reason"]
+        click.echo(
+            f"exchange  {each['name']}: {len(each['symbols'])} symbols, {each['series']} series, feed {connected},"
+            f" {len(each['gaps'])} open gaps, exchange time {each['exchange_time']}"
+        )
+        click.echo(f"budget    {budget['requests']} requests, {budget['refused']} refused, pace {budget['pace']:.0%}")
+        for symbol, reason in each["unknown_symbols"].items():
+            click.echo(f"symbol    {symbol}: {reason}")

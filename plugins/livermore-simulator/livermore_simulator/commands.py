@@ -1,0 +1,117 @@
+"""`livermore simulate`: the simulated exchange in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from livermore_simulator.market import Market
+from livermore_simulator.quirks import Quirks
+from livermore_simulator.recorded import PERIOD, RecordedMarket
+from livermore_simulator.server import SimulatedExchange
+from livermore_simulator.synthetic import SyntheticMarket
+
+RECORDED_START = "2024-01-03T00:00:00Z"
+QUIRKS = {"default": Quirks(), "all": Quirks.all(), "none": Quirks.none()}
+EPILOG = """\b
+Examples:
+  livermore simulate --speed 60 --products 12
+  livermore simulate --data ../shared/data/market --speed 120 --quirks all
+"""
+
+
+class Moment(click.ParamType[float]):
+    """An ISO 8601 time; UTC where it does not say."""
+
+    name = "time"
+
+    def convert(self, value: str | float, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write e.g. 2024-01-03T12:00:00Z")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+@click.command(epilog=EPILOG)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on loopback; any free one if not given.")
+@click.option("--data", "directory", type=click.Path(path_type=Path), metavar="DIR", help="Recorded candle files.")
+@click.option("--period", default=PERIOD, show_default=True, help="Which of the recorded files.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the market and of every quirk.")
+@click.option("--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="0 holds time still.")
+@click.option("--start", type=Moment(), help="Exchange time to start at (ISO 8601).")
+@click.option("--products", type=int, default=12, show_default=True, help="Synthetic products.")
+@click.option("--quirks", type=click.Choice(list(QUIRKS)), default="default", show_default=True)
+@click.option("--latency", type=click.FloatRange(min=0), default=0.0, metavar="MS", help="Of each REST answer.")
+def simulate(
+    port: int,
+    directory: Path | None,
+    period: str,
+    seed: int,
+    speed: float,
+    start: float | None,
+    products: int,
+    quirks: str,
+    latency: float,
+) -> None:
+    """Run a simulated exchange on loopback that speaks Coinbase's REST and WebSocket protocol."""
+    market, begin = _market(directory, period, seed, start, products)
+    exchange = SimulatedExchange(
+        market, start=begin, speed=speed, quirks=QUIRKS[quirks], port=port, latency=latency / 1000.0
+    )
+    asyncio.run(_serve(exchange))
+
+
+def _market(directory: Path | None, period: str, seed: int, start: float | None, products: int) -> tuple[Market, float]:
+    """The market asked for and when it begins. Raises click.BadParameter."""
+    if directory is None:
+        begin = datetime.now(UTC).timestamp() if start is None else start
+        try:
+            return SyntheticMarket(products, start=begin, seed=seed), begin
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--products") from None
+    try:
+        market = RecordedMarket(directory, period=period, seed=seed)
+    except FileNotFoundError as error:
+        raise click.BadParameter(str(error), param_hint="--data") from None
+    begin = datetime.fromisoformat(RECORDED_START).timestamp() if start is None else start
+    first, last = market.span
+    if not first < begin < last:
+        raise click.BadParameter(
+            f"outside of what is recorded: {datetime.fromtimestamp(first, UTC):%Y-%m-%dT%H:%MZ} to"
+            f" {datetime.fromtimestamp(last, UTC):%Y-%m-%dT%H:%MZ}",
+            param_hint="--start",
+        )
+    return market, begin
+
+
+async def _serve(exchange: SimulatedExchange) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    try:
+        async with exchange:
+            for line in _told(exchange):
+                click.echo(line)
+            await stopped.wait()
+    except OSError as error:
+        raise click.ClickException(f"port: {error.strerror or error}") from None
+
+
+def _told(exchange: SimulatedExchange) -> list[str]:
+    now = datetime.fromtimestamp(exchange.clock.now(), UTC)
+    return [
+        f"REST       {exchange.rest_url}",
+        f"WebSocket  {exchange.ws_url}",
+        f"control    {exchange.control_url}/state",
+        f"market     {len(exchange.market.products)} products, seed {exchange.seed}, {now:%Y-%m-%dT%H:%M:%SZ},"
+        f" speed {exchange.clock.speed:g}",
+        f"use it     LIVERMORE_EXCHANGES__COINBASE__REST_URL={exchange.rest_url}"
+        f" LIVERMORE_EXCHANGES__COINBASE__WS_URL={exchange.ws_url} livermore start",
+    ]
