@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-simulator
+BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-indicators -e plugins/livermore-simulator
 PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
-PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_simulator
+PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator
 
 
 .PHONY: test lint bench check clean

@@ -41,6 +41,14 @@ if TYPE_CHECKING:
     from livermore_core.exchange.settings import ExchangeSettings as ExchangeSettings
     from livermore_core.hooks import STAGES as STAGES
     from livermore_core.hooks import hookimpl as hookimpl
+    from livermore_core.indicators.averages import Ema as Ema
+    from livermore_core.indicators.averages import Rma as Rma
+    from livermore_core.indicators.averages import Sma as Sma
+    from livermore_core.indicators.block import Block as Block
+    from livermore_core.indicators.host import SeriesHost as SeriesHost
+    from livermore_core.indicators.indicator import Indicator as Indicator
+    from livermore_core.indicators.indicator import settle as settle
+    from livermore_core.indicators.ranges import TrueRange as TrueRange
     from livermore_core.market.candle import Candle as Candle
     from livermore_core.market.candle import same as same
     from livermore_core.market.events import Event as Event
@@ -59,6 +67,7 @@ _HOME = {
     "BackfillConfig": "exchange.backfill",
     "BadResponseError": "errors",
     "Batch": "store.protocol",
+    "Block": "indicators.block",
     "Budget": "exchange.budget",
     "Candle": "market.candle",
     "CandleStore": "store.protocol",
@@ -68,6 +77,7 @@ _HOME = {
     "Context": "context",
     "CredentialsError": "errors",
     "DEFAULT_BACKFILL_CONFIG": "exchange.backfill",
+    "Ema": "indicators.averages",
     "Event": "market.events",
     "Exchange": "contributions",
     "ExchangeClient": "exchange.protocol",
@@ -76,6 +86,7 @@ _HOME = {
     "ExitCode": "errors",
     "Following": "exchange.following",
     "Heartbeat": "exchange.protocol",
+    "Indicator": "indicators.indicator",
     "IndicatorType": "contributions",
     "IndicatorValue": "market.events",
     "Intervals": "market.intervals",
@@ -87,9 +98,12 @@ _HOME = {
     "PluginError": "errors",
     "Product": "exchange.protocol",
     "RateLimitedError": "errors",
+    "Rma": "indicators.averages",
     "STAGES": "hooks",
     "Series": "market.series",
     "SeriesChange": "store.protocol",
+    "SeriesHost": "indicators.host",
+    "Sma": "indicators.averages",
     "StartupBackfillService": "exchange.backfill",
     "Store": "contributions",
     "StoreAbsentError": "errors",
@@ -99,12 +113,14 @@ _HOME = {
     "TIMEFRAME_PRIORITY": "exchange.backfill",
     "Trade": "market.trade",
     "TransientError": "errors",
+    "TrueRange": "indicators.ranges",
     "UnavailableError": "errors",
     "UnknownSymbolError": "errors",
     "__version__": "version",
     "hookimpl": "hooks",
     "is_symbol": "market.series",
     "same": "market.candle",
+    "settle": "indicators.indicator",
     "width": "market.timeframe",
 }
 

@@ -1,0 +1,37 @@
+"""The base of an indicator: an author writes a constructor and `update`, everything else is given."""
+
+from __future__ import annotations
+
+from math import ceil, log
+
+from livermore_core.indicators.block import Block
+from livermore_core.market.candle import Candle
+
+Value = float | str | int | None
+# The seed of an average may weigh so much in the end: two decimals of MACD-V in every case.
+SETTLED = 2.2e-5
+
+
+class Indicator(Block):
+    """Fed with closed candles of one series, in order.
+
+    `outputs` are the names of the results; `warmup` traded candles until the first full result; `settle` until it no
+    longer depends on where history began (both may be set in the constructor, from its parameters).
+    """
+
+    outputs: tuple[str, ...] = ("value",)
+    warmup: int = 1
+    settle: int = 1
+
+    def update(self, candle: Candle) -> tuple[Value, ...] | Value:
+        """Take one closed candle; the results in the order of `outputs`, or None while there are none."""
+        raise TypeError(f"{type(self).__name__} has no update")
+
+    def peek(self, candle: Candle) -> tuple[Value, ...] | Value:
+        """What `update` would give for an open candle; nothing is kept."""
+        return self.copy().update(candle)
+
+
+def settle(alpha: float, tolerance: float = SETTLED) -> int:
+    """Steps until the seed of an exponential average with weight `alpha` (0..1) weighs less than `tolerance`."""
+    return ceil(log(tolerance) / log(1.0 - alpha))

@@ -1,0 +1,204 @@
+"""IndicatorCalculationService: warms every indicator from the store, then keeps each true with every announcement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from livermore_core import Batch, Candle, Context, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost
+
+CLOSED, GAP, OPEN = "candle.closed", "candle.gap", "candle.open"
+CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
+VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
+WARM_AT_ONCE = 200
+
+
+class IndicatorCalculationService:
+    """What the `indicators` stage runs: `await start()` returns when every indicator is warm and listening."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._store = context, context.store
+        self._hosts: dict[Series, list[SeriesHost]] = {}
+        self._makers = {name: _maker(context, name, given) for name, given in context.indicators.items()}
+        # Series with a hole: their values wait until it is known.
+        self._withheld: set[Series] = set()
+        self._published: dict[tuple[Series, str], dict[int, IndicatorValue]] = {}
+
+    async def start(self) -> None:
+        """Warm every indicator on every followed series, then run as a service."""
+        for following in self._context.exchanges.values():
+            for symbol in following.symbols:
+                for timeframe in following.timeframes:
+                    series = Series(following.name, symbol, timeframe)
+                    self._hosts[series] = [SeriesHost(name, make) for name, make in self._makers.items()]
+        await self._context.start(self._run, name="indicators", critical=True)
+
+    async def _run(self, ready: Callable[[], None]) -> None:
+        with self._context.subscribe({CLOSED, GAP, OPEN, *CHANGES}) as announced:
+            await self._warm_all()
+            ready()
+            while True:
+                await self._take(await announced.get())
+
+    # ---- warming ----
+
+    async def _warm_all(self) -> None:
+        work = _Work()
+        for count, series in enumerate(self._hosts, start=1):
+            for host, values in await self._rebuilt(series):
+                self._published[series, host.name] = {value.time: value for value in values}
+                work.latest(series, values[-1:])
+            if count % WARM_AT_ONCE == 0:
+                work = await self._commit(work)
+        await self._commit(work)
+
+    async def _rebuilt(self, series: Series) -> list[tuple[SeriesHost, list[IndicatorValue]]]:
+        """Feed every host anew with what is known without a hole up to now."""
+        hosts = self._hosts[series]
+        intervals = list(await self._store.coverage(series))
+        if not intervals or not hosts:
+            return []
+        start, end = intervals[-1]
+        depth = max(host.settle for host in hosts)
+        rows = await self._store.candles(series, last=depth, since=start, until=end)
+        return [(host, host.rebuild(rows[max(0, len(rows) - host.settle) :])) for host in hosts]
+
+    # ---- listening ----
+
+    async def _take(self, events: list[Event]) -> None:
+        work = _Work()
+        changed: dict[Series, None] = {}
+        for event in events:
+            series = event.series
+            if series not in self._hosts:
+                continue
+            if event.kind == OPEN:
+                if series not in changed:
+                    self._preview(series, event)
+            elif event.kind == CLOSED and series not in self._withheld and series not in changed:
+                self._close(series, event.candle, work)
+            elif event.kind == GAP:
+                self._withheld.add(series)
+            else:
+                changed[series] = None
+        for series in changed:
+            await self._resync(series, work)
+        await self._commit(work)
+
+    def _close(self, series: Series, candle: Candle | None, work: _Work) -> None:
+        for host in self._hosts[series]:
+            if candle is None or candle.time <= host.last:
+                continue
+            value = host.commit(candle)
+            self._note(series, host, value)
+            work.add(series, value, VALUE)
+
+    def _preview(self, series: Series, event: Event) -> None:
+        candle = event.candle
+        if candle is None or series in self._withheld:
+            return
+        for host in self._hosts[series]:
+            if candle.time > host.last:
+                self._context.publish(_event(series, host.peek(candle), PREVIEW))
+
+    async def _resync(self, series: Series, work: _Work) -> None:
+        """Something changed, or became known: replay what can be replayed, rebuild else, publish what differs."""
+        intervals = list(await self._store.coverage(series))
+        if not intervals:
+            return
+        for host in self._hosts[series]:
+            # What was fed must still be known without a hole; beyond one, values wait.
+            holder = [(low, high) for low, high in intervals if low <= host.replayed_from < high]
+            if host.replayed_from and holder:
+                low, high = holder[0]
+                rows = await self._store.candles(series, since=host.replayed_from + 1, until=high)
+                values = host.replay(rows)
+            else:
+                low, high = intervals[-1]
+                values = host.rebuild(await self._store.candles(series, last=host.settle, since=low, until=high))
+            self._publish_differences(series, host, values, work)
+            (self._withheld.discard if high == intervals[-1][1] else self._withheld.add)(series)
+
+    def _publish_differences(self, series: Series, host: SeriesHost, values: list[IndicatorValue], work: _Work) -> None:
+        before = self._published.get((series, host.name), {})
+        newest = max(before, default=0)
+        for value in values:
+            known = before.get(value.time)
+            if known is not None and known.outputs == value.outputs:
+                continue
+            if known is None and value.time < min(before, default=0):
+                continue
+            if value.time > newest:
+                work.add(series, value, VALUE)
+            else:
+                revision = (known.revision if known is not None else 0) + 1
+                value = _revised(value, revision)
+                work.add(series, value, CORRECTED)
+            self._note(series, host, value)
+
+    def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
+        published = self._published.setdefault((series, host.name), {})
+        published[value.time] = value
+        for time in [time for time in published if time <= host.replayed_from]:
+            del published[time]
+
+    async def _commit(self, work: _Work) -> _Work:
+        if work.changes:
+            await self._store.transact(Batch(changes=list(work.changes.values()), events=work.events))
+            for event in work.events:
+                self._context.publish(event)
+        return _Work()
+
+
+class _Work:
+    """Values of one wake-up, written together."""
+
+    def __init__(self) -> None:
+        self.changes: dict[Series, SeriesChange] = {}
+        self.events: list[Event] = []
+
+    def add(self, series: Series, value: IndicatorValue, kind: str) -> None:
+        self.latest(series, [value])
+        self.events.append(_event(series, value, kind))
+
+    def latest(self, series: Series, values: list[IndicatorValue]) -> None:
+        change = self.changes.setdefault(series, SeriesChange(series=series, values=[]))
+        change.values = [*(each for each in change.values if not _replaces(values, each)), *values]
+
+
+def _replaces(values: list[IndicatorValue], other: IndicatorValue) -> bool:
+    return any(value.indicator == other.indicator and value.time >= other.time for value in values)
+
+
+def _event(series: Series, value: IndicatorValue, kind: str) -> Event:
+    return Event(
+        kind=kind,
+        exchange=series.exchange,
+        symbol=series.symbol,
+        timeframe=series.timeframe,
+        time=value.time,
+        revision=value.revision,
+        value=value,
+    )
+
+
+def _revised(value: IndicatorValue, revision: int) -> IndicatorValue:
+    return IndicatorValue(
+        indicator=value.indicator,
+        time=value.time,
+        outputs=value.outputs,
+        settled=value.settled,
+        revision=revision,
+        have=value.have,
+        need=value.need,
+    )
+
+
+def _maker(context: Context, name: str, given: Any) -> Callable[[], Indicator]:
+    """How to make the indicator that `[indicators]` calls `name`."""
+    parameters = {key: value for key, value in given.items() if key != "use"}
+    module, _, attribute = context.indicator_types[given.get("use", name)].partition(":")
+    make: Callable[[], Indicator] = partial(getattr(import_module(module), attribute), **parameters)
+    return make

@@ -1,0 +1,127 @@
+"""MACD-V and its blocks against the reference vectors: every column, preview and correction within tolerance."""
+
+from __future__ import annotations
+
+import json
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livermore_indicators import MacdV
+
+from livermore_core import Candle, Ema, Rma, SeriesHost, TrueRange
+
+VECTORS = Path(__file__).parent / "data" / "indicator-vectors.json"
+NAMES = ("walk", "sparse", "flat", "long_flat")
+
+
+@cache
+def vectors(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(VECTORS.read_text())["series"][name]
+    return found
+
+
+def candles(name: str) -> list[Candle]:
+    return [Candle(*row) for row in vectors(name)["candles"]]
+
+
+def near(name: str, got: float | None, want: float | None, *, points: bool = False) -> None:
+    tolerance = vectors(name)["tolerance"]
+    if want is None or got is None:
+        assert got is want
+        return
+    allowed = tolerance["absolute"] + tolerance["relative"] * abs(want)
+    assert abs(got - want) <= (tolerance["macd_v_absolute"] if points else allowed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_macd_v_signal_histogram_zone_and_stage_I2(name: str) -> None:
+    expected = vectors(name)["expected"]["macd_v"]
+    indicator = MacdV()
+    compared = 0
+    for position, candle in enumerate(candles(name)):
+        got = indicator.update(candle)
+        assert indicator.neutral_bars == expected["neutral_bars"][position]
+        if got is None:
+            assert expected["macd_v"][position] is None
+            continue
+        for column, value in zip(("macd_v", "signal", "histogram"), got[:3], strict=True):
+            near(name, value, expected[column][position], points=True)
+        assert got[3:5] == (expected["zone"][position], expected["stage"][position])
+        compared += 1
+    assert compared == sum(value is not None for value in expected["macd_v"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_blocks_on_their_own_I2(name: str) -> None:
+    expected = vectors(name)["expected"]["macd_v"]
+    fast, slow, atr, true_range = Ema(12), Ema(26), Rma(26), TrueRange()
+    for position, candle in enumerate(candles(name)):
+        near(name, fast.push(candle.close), expected["ema_12"][position])
+        near(name, slow.push(candle.close), expected["ema_26"][position])
+        near(name, atr.push(true_range.push(candle)), expected["atr_26"][position])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_previews_leave_no_trace(name: str) -> None:
+    host = SeriesHost("macd-v", MacdV)
+    known = candles(name)
+    fed = 0
+    for preview in vectors(name)["previews"]:
+        for candle in known[fed : preview["closed_candles"]]:
+            host.commit(candle)
+        fed = preview["closed_candles"]
+        before = host.head.dump()
+        value = host.peek(Candle(*preview["in_progress"]))
+        expected = preview["expected"]
+        for column in ("macd_v", "signal", "histogram"):
+            near(name, value.outputs[column], expected[column], points=True)  # type: ignore[arg-type]
+        assert (value.outputs["zone"], value.outputs["stage"]) == (expected["zone"], expected["stage"])
+        assert value.provisional
+        assert host.head.dump() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_correction_replays_from_the_candle_on_I4(name: str) -> None:
+    correction = vectors(name)["correction"]
+    known = candles(name)
+    host = SeriesHost("macd-v", MacdV)
+    for candle in known:
+        host.commit(candle)
+    known[correction["index"]] = Candle(*correction["revised"])
+    values = host.replay([candle for candle in known if candle.time > host.replayed_from])
+    got = [value for value in values if value.time >= correction["revised"][0]]
+    expected = correction["expected"]
+    assert len(got) == len(expected["macd_v"])
+    for position, value in enumerate(got):
+        for column in ("macd_v", "signal"):
+            near(name, value.outputs[column], expected[column][position], points=True)  # type: ignore[arg-type]
+        assert value.outputs["stage"] == expected["stage"][position]
+
+
+def test_settle_and_warm_up_of_macd_v_are_what_the_reference_says() -> None:
+    assert (MacdV().warmup, MacdV().settle) == (34, 300)
+
+
+def test_values_say_what_they_are_I3() -> None:
+    host = SeriesHost("macd-v", partial(MacdV))
+    values = [host.commit(candle) for candle in candles("walk")]
+    assert values[10].outputs["macd_v"] is None
+    assert (values[10].have, values[10].need) == (11, 34)
+    assert [value.settled for value in values].index(True) == 299
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rebuild_dump_and_live_agree_to_the_bit(name: str) -> None:
+    known = candles(name)
+    live = SeriesHost("macd-v", MacdV)
+    lived = [live.commit(candle) for candle in known]
+    rebuilt = SeriesHost("macd-v", MacdV)
+    assert rebuilt.rebuild(known) == lived[-len(rebuilt.rebuild(known)) :]
+    revived = MacdV()
+    half = MacdV()
+    for candle in known[:100]:
+        half.update(candle)
+    revived.load(half.dump())
+    assert [revived.update(candle) for candle in known[100:]] == [half.update(candle) for candle in known[100:]]
