@@ -1,4 +1,4 @@
-# test for everybody; lint, bench and check for developers. Everything lives in .venv.
+# Two commands for users (run, test), three for developers (lint, bench, check). Everything lives in .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,10 @@ PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator
 
 
-.PHONY: test lint bench check clean
+.PHONY: run test lint bench check clean
+
+run: $(VENV)/installed
+	$(BIN)/livermore demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest

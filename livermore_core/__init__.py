@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from livermore_core.cli.start import run_in_foreground as run_in_foreground
     from livermore_core.context import Context as Context
     from livermore_core.contributions import Command as Command
     from livermore_core.contributions import Exchange as Exchange
@@ -119,6 +120,7 @@ _HOME = {
     "__version__": "version",
     "hookimpl": "hooks",
     "is_symbol": "market.series",
+    "run_in_foreground": "cli.start",
     "same": "market.candle",
     "settle": "indicators.indicator",
     "width": "market.timeframe",

@@ -146,13 +146,14 @@ def test_the_stage_table_lists_stages_in_order_then_the_broken(site: Path, monke
     assert [(row["stage"], row["order"], row["plugin"], row["state"]) for row in rows] == [
         ("backfill", 1, "coinbase-backfill", "idle"),
         ("backfill", 1, "good", "ok"),
+        ("indicators", 2, "indicators", "disabled"),
         ("ingest", 3, "coinbase-ingest", "disabled"),
         ("ingest", 3, "sync-stage", "broken"),
         ("", None, "import-error", "broken"),
         ("", None, "misspelt-hook", "broken"),
     ]
     assert list(rows[0]) == ["stage", "order", "plugin", "distribution", "version", "state", "cause"]
-    assert [row["cause"] for row in rows if row["state"] != "broken"] == ["", "", ""]
+    assert [row["cause"] for row in rows if row["state"] != "broken"] == [""] * 4
     assert {row["state"] for row in stage_table(plugins) if row["stage"] == "backfill"} == {"ok"}
 
 

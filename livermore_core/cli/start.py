@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 from livermore_core.cli.loading import settings_of
 from livermore_core.cli.output import config_option
 from livermore_core.hooks import STAGES
+
+Run = Callable[[Mapping[str, Any], Sequence[str]], Awaitable[Any]]
 
 EPILOG = """\b
 Examples:
@@ -85,25 +88,42 @@ def run_app(
     plugins, settings = settings_of(
         file, store, overrides=overrides, exchanges=exchanges, symbols=symbols, timeframes=timeframes
     )
-    from livermore_core import ending, log
+    from livermore_core import ending
+
+    options = {"stages": stages, "until_ready": until_ready, "within": within}
+    return int(ending.run_to_end(run_with_view(plugins, settings, options)))
+
+
+async def run_with_view(plugins: Any, settings: Any, options: dict[str, Any], seconds: float | None = None) -> Any:
+    """Run the app with the view that fits where stderr goes; stop it after `seconds`."""
+    import asyncio
+
+    from livermore_core import log
     from livermore_core.app import App
     from livermore_core.cli.view import make_view
 
     view = make_view(settings.log_format)
     # Where the view speaks to a person, the log keeps to what the view does not show.
     log.configure(settings.log_format, "error" if view is not None else settings.log_level)
+    app = App(settings, plugins, report=None if view is None else view.report, **options)
+    if seconds is not None:
+        asyncio.get_running_loop().call_later(seconds, app.stop, "time is up")
+    return await (app.run() if view is None else view.watch(app))
+
+
+def run_in_foreground(around: Callable[[Run], Awaitable[Any]], *, seconds: float | None = None) -> int:
+    """Run the app inside what a plugin's command sets up; returns the exit code.
+
+    `around(run)` awaits `run(overrides, exchanges)` with settings as a tree and the exchanges to follow.
+    """
+
+    async def run(overrides: Mapping[str, Any], exchanges: Sequence[str]) -> Any:
+        plugins, settings = settings_of(None, None, overrides=dict(overrides), exchanges=exchanges)
+        return await run_with_view(plugins, settings, {}, seconds)
+
+    from livermore_core import ending
 
     async def life() -> Any:
-        app = App(
-            settings,
-            plugins,
-            stages=stages,
-            until_ready=until_ready,
-            within=within,
-            report=None if view is None else view.report,
-        )
-        if view is None:
-            return await app.run()
-        return await view.watch(app)
+        return await around(run)
 
     return int(ending.run_to_end(life()))

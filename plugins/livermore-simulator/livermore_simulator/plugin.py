@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands() -> Iterable[Command]:
-    """`livermore simulate`."""
+    """`livermore simulate` and `livermore demo`."""
     from livermore_core import Command
 
     yield Command("simulate", "run a simulated exchange on loopback", "livermore_simulator.commands:simulate")
+    yield Command("demo", "the whole system on a simulated market", "livermore_simulator.demo:demo")
