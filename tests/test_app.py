@@ -22,9 +22,7 @@ from livermore_core.errors import CredentialsError, StoreHeldError
 from livermore_core.hooks import STAGES, hookimpl
 from livermore_core.plugins import Plugin, Plugins
 from livermore_core.services import GRACE
-from livermore_core.testing.memory_exchange import MemoryExchange
-from livermore_core.testing.memory_store import MemoryStore
-from livermore_core.testing.virtual_time import run_virtual
+from livermore_core.testing import MemoryExchange, MemoryStore, run_virtual
 
 HERE = "livermore_test_app_resources"
 NOW = 1_700_000_000.0

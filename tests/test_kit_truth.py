@@ -13,11 +13,7 @@ from livermore_core import CandleStore, Series
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.store.sqlite import open_store
-from livermore_core.testing.harness import Harness, harness
-from livermore_core.testing.inline_executor import InlineExecutor
-from livermore_core.testing.memory_exchange import MemoryExchange
-from livermore_core.testing.memory_store import MemoryStore
-from livermore_core.testing.virtual_time import run_virtual
+from livermore_core.testing import Harness, InlineExecutor, MemoryExchange, MemoryStore, harness, run_virtual
 
 # Not on any boundary: 2024-01-03 08:20:34 UTC.
 START = 1_704_270_034.0
@@ -199,7 +195,7 @@ def test_the_backfill_takes_the_newest_candles_H1_I3() -> None:
     async def depth() -> dict[str, list[int]]:
         client = exchange(9, 1.0)
         async with harness(client, MemoryStore(), depth=100) as found:
-            await found.following.backfill(found)  # type: ignore[arg-type]
+            await found.following.backfill(found.context)
             times = {}
             for ledger in found.following.recorder.ledgers():
                 if ledger.series.symbol == "AAA-USD":
@@ -233,7 +229,7 @@ def test_one_failing_symbol_stops_nobody_else_R30() -> None:
         client = exchange(11, 1.0)
         client.fail("CCC-USD")
         async with harness(client, MemoryStore(), depth=60) as found:
-            await found.following.backfill(found)  # type: ignore[arg-type]
+            await found.following.backfill(found.context)
             rows = await stored(found)
             return found.following.incomplete, {series.symbol for series, held in rows.items() if held}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from livermore_core.services import GRACE, Services
-from livermore_core.testing.virtual_time import run_virtual
+from livermore_core.testing import run_virtual
 
 Ready = Callable[[], None]
 

@@ -9,8 +9,7 @@ import pytest
 
 from livermore_core import CandleStore
 from livermore_core.store.sqlite import open_store
-from livermore_core.testing.memory_store import MemoryStore
-from livermore_core.testing.store_contract import StoreContract
+from livermore_core.testing import MemoryStore, StoreContract
 
 
 class TestMemoryStore(StoreContract):

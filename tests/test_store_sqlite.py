@@ -15,12 +15,11 @@ import pytest
 
 from livermore_core import Batch, ConfigurationError, IndicatorValue, SeriesChange, StoreError, StoreHeldError
 from livermore_core.store.sqlite import open_store
-from livermore_core.testing.store_contract import SERIES, change
+from livermore_core.testing import SERIES, change
 
 WRITE_FOR_EVER = """
 import asyncio, sys
 from livermore_core.store.sqlite import open_store
-from livermore_core.testing.store_contract import change
 
 async def main():
     async with open_store(sys.argv[1]) as store:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from livermore_core.bus import Bus
+from livermore_core.context import Context
 from livermore_core.contributions import Exchange
 from livermore_core.exchange.following import Following
 from livermore_core.exchange.protocol import ExchangeClient
@@ -18,11 +19,16 @@ Service = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 class Harness:
-    """One followed exchange with its services; `said` collects what was reported as (seconds, event, fields)."""
+    """One followed exchange with its services; `said` collects what was reported as (seconds, event, fields).
+
+    Settings: `timeframes`, `backfill_timeframes`, `depth`, `symbols`, `retention`, `indicators`, `indicator_types`.
+    """
 
     def __init__(self, client: ExchangeClient, store: CandleStore, **settings: Any) -> None:
         self.said: list[tuple[float, str, Mapping[str, Any]]] = []
         self.store, self.bus = store, Bus()
+        self._indicators: Mapping[str, Mapping[str, Any]] = settings.pop("indicators", {})
+        self._indicator_types: Mapping[str, str] = settings.pop("indicator_types", {})
         timeframes: Sequence[str] = settings.pop("timeframes", ("1m", "5m", "15m", "1h", "4h", "1d"))
         exchange = Exchange("memory", "an exchange in memory", tuple(timeframes), 300, 10.0, "unused:unused")
         self.following = Following(
@@ -41,6 +47,24 @@ class Harness:
         )
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def context(self) -> Context:
+        """What a stage of a plugin would be given."""
+        return Context(
+            plugin="test",
+            stage="test",
+            settings=None,
+            indicators=self._indicators,
+            indicator_types=self._indicator_types,
+            store=self.store,
+            bus=self.bus,
+            exchanges={self.following.name: self.following},
+            clock=_LoopClock(),
+            log=None,
+            start=self.start,
+            report=self._report,
+        )
+
     async def start(self, service: Service, *, name: str, critical: bool = False) -> None:
         """Run a service until the harness ends; returns once it is ready, raises what it raised before."""
         ready = asyncio.Event()
@@ -54,8 +78,8 @@ class Harness:
 
     async def live(self) -> None:
         """Both stages of the exchange, one after the other."""
-        await self.following.backfill(self)  # type: ignore[arg-type]
-        await self.following.ingest(self)  # type: ignore[arg-type]
+        await self.following.backfill(self.context)
+        await self.following.ingest(self.context)
 
     def events(self, name: str) -> list[Mapping[str, Any]]:
         """The fields of every report of that name, in order."""
@@ -71,6 +95,13 @@ class Harness:
 
     def _report(self, event: str, fields: Mapping[str, Any]) -> None:
         self.said.append((asyncio.get_running_loop().time(), event, dict(fields)))
+
+
+class _LoopClock:
+    """Monotonic time of the loop, virtual or not."""
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
 
 
 @asynccontextmanager

@@ -1,0 +1,140 @@
+"""The service on virtual time, with holes, cuts and mutes: in the end every value is the one of the true candles."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from livermore_indicators import IndicatorCalculationService, MacdV
+
+from livermore_core import Candle, Event, IndicatorValue, Series, SeriesHost
+from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
+
+START = 1_704_270_034.0
+MARKETS = {"AAA-USD": 2.0, "BBB-USD": 30.0, "CCC-USD": 200.0}
+TYPES = {"macd-v": "livermore_indicators.macd_v:MacdV"}
+VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
+
+
+def market(seed: int, hours: float) -> MemoryExchange:
+    return MemoryExchange(MARKETS, start=START, history=3 * 86_400, until=START + (hours + 1) * 3600, seed=seed)
+
+
+def following(client: MemoryExchange, store: MemoryStore) -> object:
+    frames = ("1m", "5m", "15m")
+    return harness(
+        client, store, timeframes=frames, backfill_timeframes=frames, indicators={"macd-v": {}}, indicator_types=TYPES
+    )
+
+
+async def stages(found: Harness) -> None:
+    await found.following.backfill(found.context)
+    await IndicatorCalculationService(found.context).start()
+    await found.following.ingest(found.context)
+
+
+def latest(events: list[Event]) -> dict[Series, dict[int, IndicatorValue]]:
+    """What a reader of the log holds in the end, in whose eyes each value follows the one before."""
+    held: dict[Series, dict[int, IndicatorValue]] = {}
+    for event in events:
+        if event.value is None:
+            continue
+        values = held.setdefault(event.series, {})
+        newest = max(values, default=0)
+        if event.kind == VALUE:
+            assert event.time > newest, f"{event.series}: a value that is not new"
+        else:
+            # The values of the warm-up are stored, not announced: the first thing said of one may be a correction.
+            assert event.time in values or event.time < newest or not values, f"{event.series}: corrects nothing"
+        known = values.get(event.time)
+        assert known is None or event.value.revision > known.revision
+        values[event.time] = event.value
+    return held
+
+
+def expected(client: MemoryExchange, series: Series, first: int, last: int) -> dict[int, IndicatorValue]:
+    host = SeriesHost("macd-v", MacdV)
+    rows = [Candle(*row) for row in client.truth(series.symbol, series.timeframe, first, last)]
+    return {value.time: value for value in map(host.commit, rows)}
+
+
+async def run(seed: int, hours: float, faults: bool) -> tuple[int, int, list[str]]:
+    client, store, chance = market(seed, hours), MemoryStore(), random.Random(seed)
+    async with following(client, store) as found:  # type: ignore[attr-defined]
+        await stages(found)
+        while faults and client.now() < START + hours * 3600 - 1200:
+            symbol = chance.choice(list(MARKETS))
+            chance.choice([client.cut, lambda: client.drop("AAA-USD", 5), lambda: client.silence(symbol)])()  # noqa: B023
+            await asyncio.sleep(chance.uniform(60, 900))
+            client.silence(symbol, False)
+        await asyncio.sleep(START + hours * 3600 - client.now())
+        assert found.following.gaps() == []
+        events = [event for _, event in await store.events(limit=1_000_000)]
+        compared = 0
+        for series, values in latest(events).items():
+            coverage = await store.coverage(series)
+            low, high = list(coverage)[-1]
+            truth = expected(client, series, low, high)
+            assert max(values) == max(truth), f"{series}: the newest candle has no value"
+            for time, value in values.items():
+                if time in truth and truth[time].settled and value.settled:
+                    assert value.outputs["macd_v"] == pytest.approx(truth[time].outputs["macd_v"], abs=0.02), series
+                    compared += 1
+            stored = {each.indicator: each for each in await store.values(series)}
+            assert stored["macd-v"] == values[max(values)]
+        kinds = [event.kind for event in events]
+        return compared, len(latest(events)), kinds
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_values_of_a_healthy_market_are_those_of_its_candles_I2_I5(seed: int) -> None:
+    compared, series, kinds = run_virtual(run(seed, 3.0, faults=False))
+    assert compared > 300
+    assert series == 9
+    assert CORRECTED not in kinds
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_holes_and_revisions_end_in_the_true_values_I4_I6(seed: int) -> None:
+    compared, series, kinds = run_virtual(run(seed, 5.0, faults=True))
+    assert compared > 300
+    assert series == 9
+    assert "candle.gap" in kinds
+
+
+def test_a_restart_gives_the_values_of_a_run_that_never_stopped() -> None:
+    async def twice(pause: bool) -> dict[Series, IndicatorValue]:
+        client, store = market(7, 3.0), MemoryStore()
+        for _ in range(2 if pause else 1):
+            async with following(client, store) as found:  # type: ignore[attr-defined]
+                await stages(found)
+                await asyncio.sleep(1800 if pause else 3600)
+        found_values = {}
+        for series in await store.series():
+            for value in await store.values(series):
+                found_values[series] = value
+        return found_values
+
+    one, other = run_virtual(twice(pause=False)), run_virtual(twice(pause=True))
+    assert one.keys() == other.keys()
+    assert len(one) == 9
+    for series, value in one.items():
+        assert value.outputs["macd_v"] == pytest.approx(other[series].outputs["macd_v"], abs=0.02), series
+        assert value.time - other[series].time in (0, -60, 60) or series.timeframe != "1m"
+
+
+def test_previews_of_the_open_candle_are_published_and_not_stored() -> None:
+    async def previews() -> tuple[int, list[str]]:
+        client, store = market(8, 1.0), MemoryStore()
+        async with following(client, store) as found:  # type: ignore[attr-defined]
+            with found.context.subscribe({PREVIEW}) as heard:
+                await stages(found)
+                await asyncio.sleep(600)
+                events = await heard.get()
+        assert all(event.value is not None and event.value.provisional for event in events)
+        return len(events), [event.kind for _, event in await store.events(limit=100_000)]
+
+    count, kinds = run_virtual(previews())
+    assert count > 100
+    assert PREVIEW not in kinds
