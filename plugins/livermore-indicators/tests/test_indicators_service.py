@@ -37,6 +37,7 @@ async def stages(found: Harness) -> None:
 def latest(events: list[Event]) -> dict[Series, dict[int, IndicatorValue]]:
     """What a reader of the log holds in the end, in whose eyes each value follows the one before."""
     held: dict[Series, dict[int, IndicatorValue]] = {}
+    live: set[Series] = set()
     for event in events:
         if event.value is None:
             continue
@@ -44,9 +45,10 @@ def latest(events: list[Event]) -> dict[Series, dict[int, IndicatorValue]]:
         newest = max(values, default=0)
         if event.kind == VALUE:
             assert event.time > newest, f"{event.series}: a value that is not new"
+            live.add(event.series)
         else:
-            # The values of the warm-up are stored, not announced: the first thing said of one may be a correction.
-            assert event.time in values or event.time < newest or not values, f"{event.series}: corrects nothing"
+            # The values of the warm-up are stored, not announced: until the first live one, corrections speak of them.
+            assert event.series not in live or event.time <= newest, f"{event.series}: corrects nothing"
         known = values.get(event.time)
         assert known is None or event.value.revision > known.revision
         values[event.time] = event.value
