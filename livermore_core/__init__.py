@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from livermore_core.cli.loading import open_reader as open_reader
     from livermore_core.cli.start import run_in_foreground as run_in_foreground
     from livermore_core.context import Context as Context
     from livermore_core.contributions import Command as Command
@@ -120,6 +121,7 @@ _HOME = {
     "__version__": "version",
     "hookimpl": "hooks",
     "is_symbol": "market.series",
+    "open_reader": "cli.loading",
     "run_in_foreground": "cli.start",
     "same": "market.candle",
     "settle": "indicators.indicator",

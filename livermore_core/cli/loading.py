@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,11 @@ def settings_of(file: Path | None = None, store: str | None = None, **flags: Any
     plugins = tolerant_plugins(file)
     overrides = flags.pop("overrides", {}) | ({"store": store} if store else {})
     return plugins, load(plugins, file=file, overrides=overrides, **flags)
+
+
+def open_reader(url: str) -> AbstractAsyncContextManager[CandleStore]:
+    """The store of a URL, opened to read beside whoever writes it. Raises StoreAbsentError where there is none."""
+    return reader(None, url)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from livermore_core.testing.inline_executor import InlineExecutor as InlineExecutor
     from livermore_core.testing.memory_exchange import MemoryExchange as MemoryExchange
     from livermore_core.testing.memory_store import MemoryStore as MemoryStore
+    from livermore_core.testing.program import Program as Program
     from livermore_core.testing.store_contract import StoreContract as StoreContract
     from livermore_core.testing.virtual_time import VirtualTimeLoop as VirtualTimeLoop
     from livermore_core.testing.virtual_time import run_virtual as run_virtual
@@ -22,6 +23,7 @@ _HOME = {
     "InlineExecutor": "inline_executor",
     "MemoryExchange": "memory_exchange",
     "MemoryStore": "memory_store",
+    "Program": "program",
     "StoreContract": "store_contract",
     "VirtualTimeLoop": "virtual_time",
     "harness": "exchange_harness",

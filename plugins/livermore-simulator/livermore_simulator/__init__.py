@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from livermore_simulator.checking import Comparison as Comparison
+    from livermore_simulator.checking import compare as compare
     from livermore_simulator.market import Market as Market
     from livermore_simulator.quirks import Quirks as Quirks
     from livermore_simulator.recorded import RecordedMarket as RecordedMarket
@@ -12,12 +14,14 @@ if TYPE_CHECKING:
     from livermore_simulator.truth import Truth as Truth
 
 _HOME = {
+    "Comparison": "checking",
     "Market": "market",
     "Quirks": "quirks",
     "RecordedMarket": "recorded",
     "SimulatedExchange": "server",
     "SyntheticMarket": "synthetic",
     "Truth": "truth",
+    "compare": "checking",
 }
 
 __all__ = sorted(_HOME)

@@ -73,6 +73,7 @@ class SimulatedExchange:
                 web.get("/ws", self._socket),
                 web.get("/control/state", self._state),
                 web.get("/control/truth", self._truth),
+                web.get("/control/reached", self._reached),
                 web.post("/control/speed", self._set_speed),
             ]
         )
@@ -206,6 +207,12 @@ class SimulatedExchange:
             return web.Response(status=404, text="no such symbol or timeframe")
         start, end = int(query.get("start", 0)), int(query.get("end", 1 << 40))
         return _json({"rows": self.truth.candles(product.symbol, timeframe, start, end, self.clock.now())})
+
+    async def _reached(self, request: web.Request) -> web.Response:
+        """Answer once exchange time has got to `moment`."""
+        while self.clock.now() < float(request.query["moment"]):
+            await asyncio.sleep(TICK)
+        return await self._state(request)
 
     async def _set_speed(self, request: web.Request) -> web.Response:
         asked = await request.json()

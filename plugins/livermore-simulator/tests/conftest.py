@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -56,20 +58,32 @@ class Feed:
         return self.socket.close_code
 
 
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content_type: str
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
 class Client:
     """Asks one exchange."""
 
     def __init__(self, exchange: SimulatedExchange, session: aiohttp.ClientSession) -> None:
         self.exchange, self.session = exchange, session
 
-    async def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> aiohttp.ClientResponse:
-        """An answer, read to its end."""
+    async def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:
+        """The answer to GET."""
         url = self.exchange.rest_url + (path if path.startswith("/control") else BROKERAGE + path)
         async with self.session.get(url, params=query, headers=headers) as response:
-            await response.read()
-        return response
+            return Answer(response.status, response.headers, response.content_type, await response.read())
 
-    async def candles(self, symbol: str, granularity: str, start: float, end: float, **headers: str) -> Any:
+    async def candles(self, symbol: str, granularity: str, start: float, end: float, **headers: str) -> Answer:
         """The answer for candles."""
         query = {"granularity": granularity, "start": str(int(start)), "end": str(int(end))}
         return await self.get(f"/market/products/{symbol}/candles", headers=headers, **query)
