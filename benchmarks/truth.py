@@ -49,9 +49,8 @@ async def measure(hours: float, speed: float, seed: int, data: Path | None, url:
         async with Program("start", "--store", url, env=env) as livermore:
             ready = await livermore.event("ready", within=300)
             before = await _get(session, f"{control}/state")
-            patience = aiohttp.ClientTimeout(total=None)
             end = before["exchange_time"] + hours * 3600
-            after = await _get(session, f"{control}/reached", moment=end, timeout=patience)
+            after = await _get(session, f"{control}/reached", moment=end)
             cpu = _cpu_seconds(livermore.pid)
             compared = await compare(url, control)
             code = await livermore.stop()

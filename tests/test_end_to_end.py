@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,12 +30,19 @@ class Simulated:
         }
 
     async def state(self) -> Any:
-        async with aiohttp.ClientSession() as session, session.get(f"{self.control_url}/state") as response:
-            return await response.json()
+        return await self._get("/state")
+
+    async def reached(self, moment: float) -> Any:
+        """The state once exchange time has got to `moment`."""
+        return await self._get(f"/reached?moment={moment}")
 
     async def speed(self, speed: float) -> None:
         async with aiohttp.ClientSession() as session:
             await session.post(f"{self.control_url}/speed", json={"speed": speed})
+
+    async def _get(self, path: str) -> Any:
+        async with aiohttp.ClientSession() as session, session.get(self.control_url + path) as response:
+            return await response.json()
 
 
 @asynccontextmanager
@@ -58,8 +64,7 @@ async def test_two_hours_equal_the_truth_S1_S2(market: str, tmp_path: Path, requ
         began = (await exchange.state())["exchange_time"]
         async with Program("start", "--store", url, env=exchange.env) as livermore:
             await livermore.event("ready")
-            while (state := await exchange.state())["exchange_time"] < began + TWO_HOURS:
-                await asyncio.sleep(0.5)
+            state = await exchange.reached(began + TWO_HOURS)
             compared = await compare(url, exchange.control_url)
             assert await livermore.stop() == 0
         assert compared.differences == []

@@ -9,9 +9,10 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 WITHIN = 60.0
+Found = TypeVar("Found")
 
 
 class Program:
@@ -96,7 +97,7 @@ class Program:
         async with self._said:
             self._said.notify_all()
 
-    async def _wait(self, found: Callable[[], Any], within: float) -> Any:
+    async def _wait(self, found: Callable[[], Found | None], within: float) -> Found:
         async with asyncio.timeout(within), self._said:
             while (result := found()) is None:
                 if self._listener.done() or self._process.stdout is None or self._process.stdout.at_eof():

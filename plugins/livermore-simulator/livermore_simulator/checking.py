@@ -111,10 +111,9 @@ def _holes(known: list[tuple[int, int]], last: int) -> Iterator[str]:
 def _unequal(held: dict[int, Any], truth: dict[int, Any]) -> Iterator[str]:
     for time in sorted(held.keys() | truth.keys()):
         one, other = held.get(time), truth.get(time)
-        if (
-            one is None
-            or other is None
-            or one[:4] != other[:4]
-            or abs(one[4] - other[4]) > VOLUME_TOLERANCE * max(one[4], other[4])
-        ):
+        if one is None or other is None or not _same(one, other):
             yield f"{time}: has {one}, the truth is {other}"
+
+
+def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[:4] == other[:4] and abs(one[4] - other[4]) <= VOLUME_TOLERANCE * max(one[4], other[4])

@@ -60,6 +60,7 @@ class SimulatedExchange:
         self._port = port
         self._dropping = 0
         self._muted: set[str] = set()
+        self._ticked = asyncio.Event()
         self._sockets: dict[web.WebSocketResponse, Connection] = {}
 
     # ---- life ----
@@ -122,6 +123,8 @@ class SimulatedExchange:
                 except (ConnectionError, RuntimeError):
                     self._sockets.pop(socket, None)
             self.clock.reach(moment)
+            self._ticked.set()
+            self._ticked = asyncio.Event()
 
     # ---- faults for tests ----
 
@@ -211,7 +214,7 @@ class SimulatedExchange:
     async def _reached(self, request: web.Request) -> web.Response:
         """Answer once exchange time has got to `moment`."""
         while self.clock.now() < float(request.query["moment"]):
-            await asyncio.sleep(TICK)
+            await self._ticked.wait()
         return await self._state(request)
 
     async def _set_speed(self, request: web.Request) -> web.Response:
