@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ import aiohttp
 import pytest
 from livermore_simulator import compare
 
+from livermore_core import Event, open_reader
 from livermore_core.testing import Program
 
 SEED = 20240103
@@ -71,3 +74,88 @@ async def test_two_hours_equal_the_truth_S1_S2(market: str, tmp_path: Path, requ
         assert compared.rows == compared.expected > 10_000
         assert compared.series == 12 * 6
         assert state["statuses"].keys() == {"200"}
+
+
+LIQUID = 14
+
+
+async def test_a_start_with_25_symbols_goes_in_order_and_is_never_refused_L3(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    async with simulated("--products", "25", "--speed", "30") as exchange:
+        async with Program("start", "--store", url, "--log-format", "json", env=exchange.env) as livermore:
+            await livermore.event("stage.started", count=2, within=180)
+            async with open_reader(url) as store:
+                counts = {series: len(await store.candles(series)) for series in await store.series()}
+            await livermore.event("ready")
+            assert await livermore.stop() == 0
+        state = await exchange.state()
+    told = [f"{event['event']} {event.get('stage', '')}".strip() for event in livermore.events]
+    marks = [each for each in told if each.startswith(("stage.", "ready"))]
+    assert marks == [
+        "stage.started backfill", "stage.completed backfill", "stage.started indicators",
+        "stage.completed indicators", "stage.started ingest", "stage.completed ingest", "ready",
+    ]  # fmt: skip
+    # Ingest cannot have added as many in the moment between: what was there came from the backfill.
+    assert len(counts) == 25 * 5
+    liquid = {series: count for series, count in counts.items() if series.timeframe in ("5m", "15m", "1h", "4h")}
+    assert sum(count >= 150 for count in liquid.values()) >= LIQUID * 4
+    percents = [event["percent"] for event in livermore.events if event["event"] == "backfill.progress"]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100.0
+    assert state["statuses"].keys() == {"200"}
+
+
+class Reader:
+    """Reads the event log beside the process that writes it, and keeps what it read."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.read: list[tuple[str, Event]] = []
+
+    async def until(self, more: int) -> None:
+        """Read on until `more` events have come."""
+        wanted = len(self.read) + more
+        async with asyncio.timeout(60):
+            while len(self.read) < wanted:
+                await self.catch_up()
+                # The log of another process cannot wake its readers: they look again.
+                await asyncio.sleep(0.05)
+
+    async def catch_up(self) -> None:
+        """Read everything there is."""
+        async with open_reader(self._url) as store:
+            after = self.read[-1][0] if self.read else ""
+            while events := await store.events(after=after, limit=5000):
+                self.read += events
+                after = self.read[-1][0]
+
+
+async def test_ten_sigkills_lose_nothing_that_was_read_S8_E4_V3(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    reader = Reader(url)
+    async with simulated("--products", "6", "--speed", "120", "--quirks", "all") as exchange:
+        env = {**exchange.env, "LIVERMORE_EXCHANGES__COINBASE__REQUESTS_PER_SECOND": "10"}
+        for kill in range(10):
+            async with Program("start", "--store", url, "--log-format", "json", env=env) as livermore:
+                if kill < 5:
+                    await livermore.event("backfill.progress", count=chance.randint(1, 3))
+                else:
+                    await livermore.event("feed.connected")
+                    await reader.until(chance.randint(1, 60))
+                assert await livermore.kill() == -9
+            await reader.catch_up()
+        async with Program("start", "--store", url, "--log-format", "json", env=env) as livermore:
+            await livermore.event("ready")
+            await exchange.reached((await exchange.state())["exchange_time"] + 900)
+            compared = await compare(url, exchange.control_url)
+            assert await livermore.stop() == 0
+    assert compared.differences == []
+    assert compared.rows == compared.expected > 3000
+    async with open_reader(url) as store:
+        log = dict(await store.events(limit=1_000_000))
+        assert [log[cursor] for cursor, _ in reader.read] == [event for _, event in reader.read]
+        assert len({event.kind for _, event in reader.read} & {"candle.closed", "candles.backfilled"}) == 2
+        for _, event in reader.read:
+            if event.kind in ("candle.closed", "candle.healed"):
+                assert await store.candles(event.series, since=event.time, until=event.time + 1), event
