@@ -159,3 +159,68 @@ async def test_ten_sigkills_lose_nothing_that_was_read_S8_E4_V3(tmp_path: Path) 
         for _, event in reader.read:
             if event.kind in ("candle.closed", "candle.healed"):
                 assert await store.candles(event.series, since=event.time, until=event.time + 1), event
+
+
+async def test_an_unknown_symbol_among_good_ones_is_named_and_the_good_ones_run_R20(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    wishes = [each for name in ("BTC-USD", "BCT-USD", "ETH-USDC") for each in ("--symbol", name)]
+    async with simulated("--products", "3") as exchange:
+        arguments = ("start", "--store", url, "--timeframe", "5m", "--until-ready", *wishes)
+        async with Program(*arguments, env=exchange.env) as livermore:
+            unknown = await livermore.event("symbol.unknown")
+            assert await livermore.ended() == 0
+    assert "did you mean 'BTC-USD'?" in unknown["cause"]
+    assert "ready" in [event["event"] for event in livermore.events]
+    async with open_reader(url) as store:
+        assert {series.symbol for series in await store.series()} == {"BTC-USD", "ETH-USD"}
+
+
+async def test_all_symbols_unknown_ends_with_78(tmp_path: Path) -> None:
+    async with simulated("--products", "1") as exchange:
+        arguments = ("start", "--store", f"sqlite:///{tmp_path}/store.sqlite", "--symbol", "BCT-USD")
+        async with Program(*arguments, env=exchange.env) as livermore:
+            assert await livermore.ended() == 78
+    assert any("did you mean 'BTC-USD'?" in line for line in livermore.lines)
+    assert not any("Traceback" in line for line in livermore.lines)
+
+
+async def test_an_exchange_out_of_reach_is_said_plainly_and_given_up_only_when_asked_R05(tmp_path: Path) -> None:
+    # Port 9 of loopback answers nobody.
+    env = {
+        "LIVERMORE_EXCHANGES__COINBASE__REST_URL": "http://127.0.0.1:9",
+        "LIVERMORE_EXCHANGES__COINBASE__WS_URL": "ws://127.0.0.1:9",
+        "LIVERMORE_STORE": f"sqlite:///{tmp_path}/store.sqlite",
+    }
+    async with Program("start", "--until-ready", "--within", "3", env=env) as livermore:
+        said = await livermore.event("exchange.unavailable")
+        assert await livermore.ended() == 69
+    assert "livermore demo" in said["mend"]
+    assert any("not ready within 3 s" in line for line in livermore.lines)
+    assert not any("Traceback" in line for line in livermore.lines)
+    async with Program("start", env=env) as patient:
+        await patient.event("exchange.unavailable")
+        assert await patient.stop() == 0
+
+
+async def test_two_instances_on_one_store_V6(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    async with simulated("--products", "2") as exchange, Program("start", "--store", url, env=exchange.env) as first:
+        await first.event("ready")
+        async with Program("start", "--store", url, env=exchange.env) as second:
+            assert await second.ended() == 75
+        async with Program("status", "--store", url, env=exchange.env) as status:
+            assert await status.ended() == 0
+        assert await first.stop() == 0
+    assert any(str(first.pid) in line for line in second.lines), second.lines
+
+
+async def test_a_second_start_with_time_held_still_asks_for_no_candle_S11(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    async with simulated("--products", "4", "--speed", "60") as exchange:
+        for _ in range(2):
+            before = (await exchange.state())["candle_requests"]
+            async with Program("start", "--store", url, env=exchange.env) as livermore:
+                await livermore.event("ready")
+                await exchange.speed(0)
+                assert await livermore.stop() == 0
+        assert (await exchange.state())["candle_requests"] == before > 20

@@ -1,0 +1,193 @@
+"""The commands as a user types them: what they import, what they print, and what wrong input gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from livermore_core import Batch, Candle, Event, Series, SeriesChange, __version__
+from livermore_core.cli.group import COMMANDS, livermore, run
+from livermore_core.cli.loading import tolerant_plugins
+from livermore_core.store.sqlite import open_store
+
+HEAVY = {"click", "pydantic", "structlog", "asyncio", "aiohttp", "msgspec", "rich", "cryptography"}
+SERIES = Series("coinbase", "BTC-USD", "5m")
+START = 1_704_067_200
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, no configuration of this user, no LIVERMORE_ name in the environment."""
+    for name in [name for name in os.environ if name.startswith("LIVERMORE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    tolerant_plugins.cache_clear()
+    return tmp_path
+
+
+def imported(*arguments: str) -> tuple[set[str], str]:
+    """The modules in use when a command ends, of those that are slow to import, and what it printed."""
+    program = (
+        "import runpy, sys\n"
+        f"sys.argv = ['livermore', *{list(arguments)!r}]\n"
+        "try: runpy.run_module('livermore_core', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(' '.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stderr.split()), done.stdout
+
+
+def test_version_imports_nothing_that_is_slow() -> None:
+    assert imported("--version") == (set(), f"livermore {__version__}\n")
+
+
+def test_stages_and_help_import_click_and_no_more() -> None:
+    for arguments in (("stages", "--list"), ("plugins",), ("--help",)):
+        heavy, printed = imported(*arguments)
+        assert heavy <= {"click"}, arguments
+        assert "coinbase" in printed or "stages" in printed
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "simulate", "demo"])
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    arguments = [name, "show", "--help"] if name == "config" else [name, "--help"]
+    result = CliRunner().invoke(livermore, arguments)
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"livermore {name}" in result.output
+
+
+def test_stages_list_prints_the_three_stages_in_order_with_the_keys_of_the_design() -> None:
+    rows = json.loads(CliRunner().invoke(livermore, ["stages", "--list", "--json"]).output)
+    assert list(dict.fromkeys(row["stage"] for row in rows)) == ["backfill", "indicators", "ingest"]
+    assert [row["order"] for row in rows] == sorted(row["order"] for row in rows)
+    assert all(list(row)[:6] == ["stage", "order", "plugin", "distribution", "version", "state"] for row in rows)
+    assert {"coinbase-backfill", "indicators", "coinbase-ingest"} == {row["plugin"] for row in rows}
+    assert {(row["version"], row["state"]) for row in rows} == {(__version__, "ok")}
+
+
+# ---- a store to look at ----
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/seen.sqlite"
+    rows = [Candle(START + 300 * n, 10.0, 12.0, 9.0, 11.0 + n / 10, 1.5) for n in (0, 1, 3, 6)]
+    known = [(START, START + 1200), (START + 1800, START + 2100)]
+    closed = Event(kind="candle.closed", exchange="coinbase", symbol="BTC-USD", timeframe="5m", time=START)
+    async with open_store(url) as opened:
+        await opened.transact(Batch(changes=[SeriesChange(series=SERIES, rows=rows, covered=known)], events=[closed]))
+    return url
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert run(list(arguments)) == code
+    return capsys.readouterr().out
+
+
+async def test_candles_are_printed_in_every_format(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("candles", "BTC-USD", "5m", "--store", store)
+    rows = json.loads(await in_thread(printed, capsys, *asked, "--format", "json"))
+    assert [list(row) for row in rows] == [["time", "open", "high", "low", "close", "volume", "revision", "source"]] * 4
+    assert rows[0]["time"] == "2024-01-01T00:00:00Z"
+    lines = (await in_thread(printed, capsys, *asked, "--format", "jsonl")).splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    table = await in_thread(printed, capsys, *asked, "--format", "csv", "--limit", "2")
+    assert table.splitlines()[0] == "time,open,high,low,close,volume,revision,source"
+    assert len(table.splitlines()) == 3
+    since = await in_thread(printed, capsys, *asked, "--format", "json", "--since", "2024-01-01T00:05Z")
+    assert json.loads(since) == rows[1:]
+
+
+async def test_gaps_name_what_is_unknown(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(await in_thread(printed, capsys, "gaps", "--store", store, "--json"))
+    assert [(row["start"], row["end"]) for row in rows] == [("2024-01-01T00:20:00Z", "2024-01-01T00:30:00Z")]
+
+
+async def test_status_of_a_store_that_nobody_runs_is_no(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "NOT RUNNING" in await in_thread(printed, capsys, "status", "--store", store, code=1)
+
+
+async def in_thread(function: Any, *arguments: Any, **more: Any) -> Any:
+    """Commands run a loop of their own."""
+    import asyncio
+
+    return await asyncio.to_thread(function, *arguments, **more)
+
+
+# ---- wrong input: one line, the place, the reason, the mend, the exit code ----
+
+BAD_PEM = '{"name": "organizations/a/apiKeys/b", "privateKey": "-----BEGIN EC PRIVATE KEY-----\\nnonsense"}'
+WRONG = {
+    "command": (["strat"], {}, "", 2, "unknown command 'strat', did you mean 'start'?"),
+    "stage": (["start", "--stages", "backfil"], {}, "", 2, "'backfil'"),
+    "option": (["start", "--symbl", "X"], {}, "", 2, "--symbl"),
+    "timeframe": (["start", "--timeframe", "7m"], {}, "", 78, "7m"),
+    "key": (["start"], {}, 'stroe = "x"', 78, "livermore.toml: stroe: unknown key, did you mean 'store'?"),
+    "syntax": (["start"], {}, "depth = \n", 78, "livermore.toml:1:9"),
+    "environment": (["start"], {"LIVERMORE_STOER": "x"}, "", 78, "LIVERMORE_STOER"),
+    "type": (["start"], {}, 'depth = "deep"', 78, "livermore.toml: depth"),
+    "store": (["start"], {"LIVERMORE_STORE": "sqlite:////proc/no/such.sqlite"}, "", 78, "/proc/no"),
+    "scheme": (["start"], {"LIVERMORE_STORE": "sqlit:///x"}, "", 78, "did you mean 'sqlite'?"),
+    "pem": (["start"], {"LIVERMORE_EXCHANGES__COINBASE__API_KEY_FILE": "key.json"}, "", 78, "key.json"),
+    "symbol name": (["start", "--symbol", "btc usd"], {}, "", 78, "btc usd"),
+    "indicator": (["start"], {"LIVERMORE_INDICATORS": '{"macdv": {}}'}, "", 78, "did you mean 'macd-v'?"),
+    "absent store": (["candles", "BTC-USD", "5m", "--store", "sqlite:///none.sqlite"], {}, "", 1, "none.sqlite"),
+    "plain http": (["start"], {"LIVERMORE_EXCHANGES__COINBASE__REST_URL": "http://example.com"}, "", 78, "loopback"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_gets_a_line_and_its_exit_code_V1(
+    case: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, environment, file, code, words = WRONG[case]
+    (elsewhere / "key.json").write_text(BAD_PEM)
+    if file:
+        (elsewhere / "livermore.toml").write_text(file)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    got = run(list(arguments))
+    told = capsys.readouterr()
+    assert words in told.err, told.err
+    assert got == code, told.err
+    assert "Traceback" not in told.err + told.out
+    assert "nonsense" not in told.err
+
+
+def test_all_mistakes_are_told_together_F1(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (elsewhere / "livermore.toml").write_text('stroe = "x"\ndepth = -1\ntimeframes = ["7m"]\n')
+    assert run(["start"]) == 78
+    told = capsys.readouterr().err
+    assert all(word in told for word in ("stroe", "depth", "7m"))
+    assert len(told.splitlines()) == 3
+
+
+def test_recovery_commands_work_whatever_the_configuration(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (elsewhere / "livermore.toml").write_text("[[[")
+    for arguments in (["stages", "--list"], ["plugins"], ["config", "describe"]):
+        assert run(arguments) == 0, arguments
+        assert capsys.readouterr().out
+
+
+def test_config_init_writes_a_file_that_says_what_is_the_default(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["config", "init"]) == 0
+    written = (elsewhere / "livermore.toml").read_text()
+    assert "backfill_timeframes" in written
+    assert run(["config", "init"]) != 0, "it must not overwrite"
+    capsys.readouterr()
+    assert run(["config", "show", "--json"]) == 0
+    shown = {row["key"]: row["value"] for row in json.loads(capsys.readouterr().out)}
+    assert shown["backfill_timeframes"] == ["5m", "15m", "1h", "4h", "1d"]
