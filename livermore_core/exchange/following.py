@@ -77,14 +77,14 @@ class Following:
 
     async def backfill(self, context: Context) -> None:
         """Resolve the symbols and fetch the history that is missing."""
-        await self._prepare(context)
+        await self.prepare(context)
         config = BackfillConfig(depth=self.depth, retention=max(self.retention.values(), default=20_000))
         service = StartupBackfillService(self.healer, config, report=self._say)
         self.incomplete = await service.backfill(self.symbols, self.backfill_timeframes)
 
     async def ingest(self, context: Context) -> None:
         """Subscribe, close the seam, go live."""
-        await self._prepare(context)
+        await self.prepare(context)
         self.feed = LiveFeed(self.client, self.symbols, self.recorder, self.healer, self.bus, self._say)
         await context.start(self.feed.run, name=f"{self.name}.feed", critical=True)
         await close_seam(self.recorder, self.healer, self.symbols)
@@ -93,7 +93,8 @@ class Following:
         await context.start(QuietProbe(self.feed).run, name=f"{self.name}.quiet")
         await context.start(self._trim, name=f"{self.name}.trim")
 
-    async def _prepare(self, context: Context) -> None:
+    async def prepare(self, context: Context) -> None:
+        """Resolve the symbols, read the ledgers, begin to heal; the first call alone does anything."""
         if self._healing:
             return
         self._healing = True

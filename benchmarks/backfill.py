@@ -1,0 +1,106 @@
+"""The backfill against a server that enforces its limit: time over the ideal floor, refusals, CPU per request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from livermore_coinbase.client import open_client
+from livermore_coinbase.settings import CoinbaseSettings
+from livermore_simulator import SimulatedExchange, SyntheticMarket
+
+from livermore_core import BackfillConfig, StartupBackfillService
+from livermore_core.store.sqlite import open_store
+from livermore_core.testing import Harness
+
+START = 1_704_270_034.0
+# Requests at once that the server tolerates, and that the client is told to use.
+BURST = 10
+FIVE = ("5m", "15m", "1h", "4h", "1d")
+
+
+@click.command()
+@click.option("--full", is_flag=True, help="3,000 requests at 10 a second too: five minutes more.")
+@click.option("--client", hidden=True)
+def main(full: bool, client: str | None) -> None:
+    """Print a JSON line per case."""
+    if client:
+        print(json.dumps(asyncio.run(fetch(**json.loads(client)))))
+        return
+    cases = [(125, 10.0), (125, 30.0), (3000, 30.0), *([(3000, 10.0)] if full else [])]
+    markets = {125: SyntheticMarket(25, start=START, days=20), 3000: SyntheticMarket(25, start=START, days=27)}
+    for requests, rate in cases:
+        print(json.dumps(asyncio.run(measure(markets[requests], requests, rate))), flush=True)
+
+
+async def measure(market: SyntheticMarket, requests: int, rate: float) -> dict[str, Any]:
+    """One case: the server here, the client in a process of its own, twice with time held still."""
+    with tempfile.TemporaryDirectory() as folder:
+        exchange = SimulatedExchange(market, start=START, speed=0, public_rate=rate)
+        async with exchange:
+            given = {"rest_url": exchange.rest_url, "rate": rate, "store": f"sqlite:///{Path(folder) / 'store.sqlite'}"}
+            figures = [await _in_a_process({**given, "requests": requests}) for _ in range(2)]
+            refused = exchange.statuses[429]
+    first, second = figures
+    floor = (first["requests"] - BURST) / rate
+    return {
+        "benchmark": "backfill",
+        "series": first["series"],
+        "requests": first["requests"],
+        "rate": rate,
+        "seconds": first["seconds"],
+        "floor": round(floor, 3),
+        "ratio": round(first["seconds"] / floor, 4),
+        "at_least": 1.10 if requests == 125 else 1.05,
+        "aim": 1.03 if requests == 125 else 1.015,
+        "refused": refused,
+        "candles": first["candles"],
+        "cpu_ms_per_request": first["cpu_ms_per_request"],
+        "cpu_at_least": 4.0,
+        "cpu_aim": 2.0,
+        "candle_requests_of_a_second_start": second["requests"],
+    }
+
+
+async def _in_a_process(given: dict[str, Any]) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "--client", json.dumps(given), stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    found: dict[str, Any] = json.loads(printed)
+    return found
+
+
+async def fetch(rest_url: str, rate: float, store: str, requests: int) -> dict[str, Any]:
+    """Backfill with the kit and the Coinbase client; what it took."""
+    deep = requests > 125
+    timeframes = ("1m",) if deep else FIVE
+    config = BackfillConfig(depth=36_000, pages=120, retention=40_000) if deep else BackfillConfig()
+    settings = CoinbaseSettings(rest_url=rest_url, requests_per_second=rate, burst=BURST, symbols=("*-USD",))
+    async with open_client(settings) as client, open_store(store, read_only=False) as opened:
+        found = Harness(client, opened, settings=settings, backfill_timeframes=timeframes)
+        await found.following.prepare(found.context)
+        service = StartupBackfillService(found.following.healer, config)
+        before, cpu, began = found.following.healer.requests, time.process_time(), time.monotonic()
+        failed = await service.backfill(found.following.symbols, timeframes)
+        seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+        asked = found.following.healer.requests - before
+        await found.stop()
+    assert not failed, failed
+    return {
+        "series": len(found.following.symbols) * len(timeframes),
+        "requests": asked,
+        "seconds": round(seconds, 3),
+        "candles": found.following.recorder.learned,
+        "cpu_ms_per_request": round(1000 * cpu / asked, 3) if asked else None,
+    }
+
+
+if __name__ == "__main__":
+    main()
