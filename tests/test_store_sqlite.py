@@ -15,7 +15,7 @@ import pytest
 
 from livermore_core import Batch, ConfigurationError, IndicatorValue, SeriesChange, StoreError, StoreHeldError
 from livermore_core.store.sqlite import open_store
-from livermore_core.testing import SERIES, change
+from livermore_core.testing.store_contract import SERIES, change
 
 WRITE_FOR_EVER = """
 import asyncio, sys

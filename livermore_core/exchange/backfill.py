@@ -163,7 +163,7 @@ class StartupBackfillService:
                 return max(holes[0][0], until - self.healer.page_size * width), until
             if start <= limit:
                 return None
-            have = len(await self.healer.recorder.store.candles(ledger.series, since=start, until=end))
+            have = await self.healer.recorder.store.count(ledger.series, start, end)
             if have >= config.depth:
                 return None
             begins = await self._begins(ledger.series.symbol, start - self.healer.page_size * width)

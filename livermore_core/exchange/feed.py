@@ -70,7 +70,6 @@ class LiveFeed:
         self._next_tick = 0.0
         self._touched: set[str] = set()
         self._dirty: set[str] = set()
-        self._flush: asyncio.TimerHandle | None = None
         self._first_stamp = 0.0
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._interrupted: str | None = None
@@ -282,18 +281,16 @@ class LiveFeed:
         minute = self._minute(symbol)
         if minute is not None:
             self._publish_open(symbol, self._base, minute.candle())
-            self._dirty.add(symbol)
-            if self._flush is None:
-                self._flush = asyncio.get_running_loop().call_later(PREVIEW_EVERY, self._preview_higher)
+            if symbol not in self._dirty:  # each symbol by its own timer: all at once would hold up the loop
+                self._dirty.add(symbol)
+                asyncio.get_running_loop().call_later(PREVIEW_EVERY, self._preview_higher, symbol)
 
-    def _preview_higher(self) -> None:
-        self._flush = None
-        for symbol in self._dirty:
-            minute = self._minute(symbol)
-            if minute is not None and symbol not in self._stale:
-                for timeframe in self._higher:
-                    self._publish_open(symbol, timeframe, self._opens[symbol].view(timeframe, minute))
-        self._dirty.clear()
+    def _preview_higher(self, symbol: str) -> None:
+        self._dirty.discard(symbol)
+        minute = self._minute(symbol)
+        if minute is not None and symbol not in self._stale:
+            for timeframe in self._higher:
+                self._publish_open(symbol, timeframe, self._opens[symbol].view(timeframe, minute))
 
     def _minute(self, symbol: str) -> Any:
         tape = self.tapes[symbol]

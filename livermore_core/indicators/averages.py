@@ -29,6 +29,12 @@ class _Seeded(Block):
         self.value /= self.length
         return self.value
 
+    def peek(self, x: float | None) -> float | None:
+        """What `push` would give; nothing is kept."""
+        if x is None or self.count + 1 < self.length:
+            return None
+        return self.step(x) if self.count >= self.length else (self.value + x) / self.length
+
     def step(self, x: float) -> float:
         """The average that follows `value` with the input `x`."""
         raise TypeError(f"{type(self).__name__} has no step")

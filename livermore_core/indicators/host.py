@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import isfinite
+from typing import NamedTuple
 
 from livermore_core.indicators.indicator import Indicator, Value
 from livermore_core.market.candle import Candle
@@ -13,7 +14,10 @@ HORIZON = 64
 
 
 class SeriesHost:
-    """`head` has seen every candle, the base all but the last HORIZON: a change there is replayed exactly."""
+    """`head` has seen every candle; a snapshot HORIZON to twice HORIZON candles back lets a change be replayed exactly.
+
+    A younger snapshot waits HORIZON candles after it, to take its place.
+    """
 
     def __init__(self, name: str, make: Callable[[], Indicator]) -> None:
         self.name, self._make = name, make
@@ -21,24 +25,24 @@ class SeriesHost:
         self.warmup, self.settle, self._outputs = self.head.warmup, self.head.settle, self.head.outputs
         self.seen = 0
         self.last = 0
-        self._base = make()
-        self._base_seen = 0
-        self._base_last = 0
-        self._recent: list[Candle] = []
+        self._nothing = dict.fromkeys(self._outputs)
+        self._base = _Snapshot(make(), 0, 0)
+        self._younger: _Snapshot | None = None
+        self._since = 0
 
     @property
     def replayed_from(self) -> int:
         """Candles after this time can be replayed; a change at or before it needs a `rebuild`."""
-        return self._base_last
+        return self._base.last
 
     def commit(self, candle: Candle) -> IndicatorValue:
         """Take the next closed candle, later than all before."""
         value = self._value(candle, self.head.update(candle), self.seen + 1)
         self.seen += 1
         self.last = candle.time
-        self._recent.append(candle)
-        if len(self._recent) > HORIZON:
-            self._retire(self._recent.pop(0))
+        self._since += 1
+        if self._since >= HORIZON:
+            self._advance()
         return value
 
     def peek(self, candle: Candle) -> IndicatorValue:
@@ -47,33 +51,38 @@ class SeriesHost:
 
     def replay(self, candles: Sequence[Candle]) -> list[IndicatorValue]:
         """Take `candles` as all that came after `replayed_from`; the value of each, in order."""
-        self.head, self.seen, self.last = self._base.copy(), self._base_seen, self._base_last
-        self._recent = []
+        self.head, self.seen, self.last = self._base.head.copy(), self._base.seen, self._base.last
+        self._younger, self._since = None, 0
         return [self.commit(candle) for candle in candles]
 
     def rebuild(self, candles: Sequence[Candle]) -> list[IndicatorValue]:
         """Start anew from these candles; the values that can still be replayed, in order."""
-        self._base, self._base_seen, self._base_last = self._make(), 0, 0
-        for candle in candles[: max(0, len(candles) - HORIZON)]:
-            self._retire(candle)
-        return self.replay(candles[max(0, len(candles) - HORIZON) :])
+        head, beyond = self._make(), max(0, len(candles) - HORIZON)
+        for candle in candles[:beyond]:
+            head.update(candle)
+        self._base = _Snapshot(head, beyond, candles[beyond - 1].time if beyond else 0)
+        return self.replay(candles[beyond:])
 
-    def _retire(self, candle: Candle) -> None:
-        self._base.update(candle)
-        self._base_seen += 1
-        self._base_last = candle.time
+    def _advance(self) -> None:
+        if self._younger is not None:
+            self._base = self._younger
+        self._younger, self._since = _Snapshot(self.head.copy(), self.seen, self.last), 0
 
     def _value(
         self, candle: Candle, result: tuple[Value, ...] | Value, seen: int, provisional: bool = False
     ) -> IndicatorValue:
         if result is None:
-            results: tuple[Value, ...] = (None,) * len(self._outputs)
+            outputs = self._nothing
         else:
             results = result if isinstance(result, tuple) else (result,)
+            outputs = dict(zip(self._outputs, results, strict=True))
+            for name, value in outputs.items():
+                if isinstance(value, float) and not isfinite(value):  # an undefined value is never NaN
+                    outputs[name] = None
         return IndicatorValue(
             indicator=self.name,
             time=candle.time,
-            outputs={name: _finite(value) for name, value in zip(self._outputs, results, strict=True)},
+            outputs=outputs,
             settled=seen >= self.settle,
             provisional=provisional,
             have=min(seen, self.warmup),
@@ -81,6 +90,9 @@ class SeriesHost:
         )
 
 
-def _finite(value: Value) -> Value:
-    """None for what is no number: an undefined value is never NaN."""
-    return None if isinstance(value, float) and not isfinite(value) else value
+class _Snapshot(NamedTuple):
+    """The state of the indicator after `seen` candles, the last of them at `last`."""
+
+    head: Indicator
+    seen: int
+    last: int

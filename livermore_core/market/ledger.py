@@ -62,8 +62,11 @@ class Change:
         held = {row.time: row for row in present}
         before = {bucket for start, end in covered for bucket in self._covered_buckets(start, end)}
         for start, end in covered:
-            for bucket in range(start, end, self.ledger.width):
-                self._bucket(bucket, known.get(bucket), held.get(bucket), bucket in before, live)
+            if held or before or live or self.ledger.hidden:
+                for bucket in range(start, end, self.ledger.width):
+                    self._bucket(bucket, known.get(bucket), held.get(bucket), bucket in before, live)
+            else:  # history that nobody knew anything of: most of a backfill
+                self.rows.update((time, row) for time, row in known.items() if start <= time < end)
             self._cover(start, end, known, live)
 
     def retract(self, start: int, end: int, present: Sequence[Candle], reason: str) -> None:

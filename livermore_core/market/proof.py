@@ -52,4 +52,5 @@ def prove(
     covered = Intervals([(since, until)])
     for bucket in rejected:
         covered.remove(bucket, bucket + width)
-    return Proof([row for row in final if covered.covers(row.time, row.time + width)], list(covered))
+    known = set(rejected)
+    return Proof([row for row in final if since <= row.time < until and row.time not in known], list(covered))

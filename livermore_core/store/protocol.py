@@ -12,6 +12,9 @@ from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
 
+# Some days of 25 live symbols; a consumer that is further behind starts from a snapshot.
+EVENTS_KEPT = 500_000
+
 
 class SeriesChange(msgspec.Struct, kw_only=True):
     """What one transaction changes in one series.
@@ -50,6 +53,9 @@ class CandleStore(Protocol):
     ) -> list[Candle]:
         """Present candles, ascending; since <= time < until; only the newest `last` of them."""
 
+    async def count(self, series: Series, since: int, until: int) -> int:
+        """How many present candles there are with since <= time < until."""
+
     async def hidden(self, series: Series, since: int, until: int) -> list[Candle]:
         """Hidden rows of the range, ascending: what was withdrawn or retracted."""
 
@@ -77,5 +83,5 @@ class CandleStore(Protocol):
     async def trim(self, keep: Mapping[str, int]) -> int:
         """Keep the newest `keep[timeframe]` candles per series; older rows and their coverage go in one transaction.
 
-        Returns the number of rows deleted.
+        Of the event log the newest EVENTS_KEPT are kept. Returns the number of rows deleted.
         """

@@ -167,6 +167,15 @@ class SqliteStore:
         )
         return [to_candle(row) for row in reversed(rows)]
 
+    async def count(self, series: Series, since: int, until: int) -> int:
+        """How many present candles."""
+        rows = await self._rows(
+            "SELECT count(*) FROM candles WHERE series = (SELECT id FROM series WHERE exchange = ? AND symbol = ?"
+            " AND timeframe = ?) AND time >= ? AND time < ? AND NOT hidden",
+            (*series, since, until),
+        )
+        return int(rows[0][0])
+
     async def hidden(self, series: Series, since: int, until: int) -> list[Candle]:
         """Hidden rows, ascending."""
         rows = await self._rows(

@@ -12,7 +12,7 @@ from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
-from livermore_core.store.protocol import Batch, SeriesChange
+from livermore_core.store.protocol import EVENTS_KEPT, Batch, SeriesChange
 from livermore_core.store.schema import to_row
 
 
@@ -56,6 +56,7 @@ class Writer:
                 coverage = self._coverage(identity)
                 coverage.remove(0, edge[0])
                 self._replace_coverage(identity, coverage)
+            execute("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?", (EVENTS_KEPT,))
         return deleted
 
     def _together(self, batches: Sequence[Batch]) -> list[str | StoreError]:
@@ -74,8 +75,10 @@ class Writer:
     def _change(self, change: SeriesChange) -> None:
         identity = self._identity(change.series)
         self._extend(identity, change.covered, change.uncovered)
-        self._candles(identity, change.rows, hidden=False)
-        self._candles(identity, change.hidden, hidden=True)
+        if change.rows:
+            self._candles(identity, change.rows, hidden=False)
+        if change.hidden:
+            self._candles(identity, change.hidden, hidden=True)
         for value in change.values:
             self._value(identity, value)
 

@@ -21,7 +21,8 @@ Service = Callable[[Callable[[], None]], Awaitable[None]]
 class Harness:
     """One followed exchange with its services; `said` collects what was reported as (seconds, event, fields).
 
-    Settings: `settings` (of the exchange), `timeframes`, `backfill_timeframes`, `depth`, `symbols`, `retention`, `indicators`, `indicator_types`.
+    Settings: `settings` (of the exchange), `timeframes`, `backfill_timeframes`, `depth`, `symbols`, `retention`,
+    `indicators`, `indicator_types`.
     """
 
     def __init__(self, client: ExchangeClient, store: CandleStore, **settings: Any) -> None:

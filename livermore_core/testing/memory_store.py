@@ -43,6 +43,10 @@ class MemoryStore:
         rows = _within(self._rows.get(series, {}), since, until)
         return rows if last is None else rows[max(0, len(rows) - last) :]
 
+    async def count(self, series: Series, since: int, until: int) -> int:
+        """How many present candles."""
+        return len(await self.candles(series, since=since, until=until))
+
     async def hidden(self, series: Series, since: int, until: int) -> list[Candle]:
         """Hidden rows, ascending."""
         return _within(self._hidden.get(series, {}), since, until)

@@ -37,24 +37,43 @@ class MacdV(Indicator):
 
     def update(self, candle: Candle) -> Result | None:
         """Take one closed candle."""
-        close = candle.close
-        # Without a previous close the close stands in: it lies within high and low, so it widens nothing.
-        previous = close if self.previous is None else self.previous
+        close, reach = candle.close, self._true_range(candle)
         self.previous = close
-        fast, slow = self.fast.push(close), self.slow.push(close)
-        atr = self.atr.push(max(candle.high, previous) - min(candle.low, previous))
-        if fast is None or slow is None or atr is None or atr < NEGLIGIBLE_RANGE * close:
+        value = ratio(self.fast.push(close), self.slow.push(close), self.atr.push(reach), close)
+        if value is None:
             self.neutral_bars, self.stage, self.bars_in_stage = 0, None, 0
             return None
-        value = 100.0 * (fast - slow) / atr
+        result = self._judged(value, self.signal.push(value))
         self.neutral_bars = self.neutral_bars + 1 if -INNER <= value <= INNER else 0
-        signal = self.signal.push(value)
+        if result[4] is not None and result[5] is not None:
+            self.stage, self.bars_in_stage = result[4], result[5]
+        return result
+
+    def peek(self, candle: Candle) -> Result | None:
+        """What `update` would give for an open candle; nothing is kept, and nothing copied: previews come often."""
+        close, reach = candle.close, self._true_range(candle)
+        value = ratio(self.fast.peek(close), self.slow.peek(close), self.atr.peek(reach), close)
+        return None if value is None else self._judged(value, self.signal.peek(value))
+
+    def _true_range(self, candle: Candle) -> float:
+        # Without a previous close the close stands in: it lies within high and low, so it widens nothing.
+        previous = candle.close if self.previous is None else self.previous
+        return max(candle.high, previous) - min(candle.low, previous)
+
+    def _judged(self, value: float, signal: float | None) -> Result:
         if signal is None:
             return value, None, None, zone(value), None, None
-        found = stage(value, signal, self.neutral_bars, self.ranging_bars)
-        self.bars_in_stage = self.bars_in_stage + 1 if found == self.stage else 1
-        self.stage = found
-        return value, signal, value - signal, zone(value), found, self.bars_in_stage
+        neutral_bars = self.neutral_bars + 1 if -INNER <= value <= INNER else 0
+        found = stage(value, signal, neutral_bars, self.ranging_bars)
+        bars = self.bars_in_stage + 1 if found == self.stage else 1
+        return value, signal, value - signal, zone(value), found, bars
+
+
+def ratio(fast: float | None, slow: float | None, atr: float | None, close: float) -> float | None:
+    """The MACD-V of its parts, in points; None while one is missing or the range is negligible."""
+    if fast is None or slow is None or atr is None or atr < NEGLIGIBLE_RANGE * close:
+        return None
+    return 100.0 * (fast - slow) / atr
 
 
 def zone(value: float) -> str:

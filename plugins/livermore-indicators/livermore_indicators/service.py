@@ -70,13 +70,14 @@ class IndicatorCalculationService:
     async def _take(self, events: list[Event]) -> None:
         work = _Work()
         changed: dict[Series, None] = {}
+        opens: dict[Series, Candle] = {}
         for event in events:
             series = event.series
             if series not in self._hosts:
                 continue
             if event.kind == OPEN:
-                if series not in changed:
-                    self._preview(series, event)
+                if event.candle is not None:  # of many previews the last one counts
+                    opens[series] = event.candle
             elif event.kind == CLOSED and series not in self._withheld and series not in changed:
                 self._close(series, event.candle, work)
             elif event.kind == GAP:
@@ -86,6 +87,8 @@ class IndicatorCalculationService:
         for series in changed:
             await self._resync(series, work)
         await self._commit(work)
+        for series, candle in opens.items():
+            self._preview(series, candle)
 
     def _close(self, series: Series, candle: Candle | None, work: _Work) -> None:
         for host in self._hosts[series]:
@@ -95,9 +98,8 @@ class IndicatorCalculationService:
             self._note(series, host, value)
             work.add(series, value, VALUE)
 
-    def _preview(self, series: Series, event: Event) -> None:
-        candle = event.candle
-        if candle is None or series in self._withheld:
+    def _preview(self, series: Series, candle: Candle) -> None:
+        if series in self._withheld:
             return
         for host in self._hosts[series]:
             if candle.time > host.last:
@@ -141,8 +143,8 @@ class IndicatorCalculationService:
     def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
         published = self._published.setdefault((series, host.name), {})
         published[value.time] = value
-        for time in [time for time in published if time <= host.replayed_from]:
-            del published[time]
+        while (oldest := next(iter(published))) <= host.replayed_from:
+            del published[oldest]
 
     async def _commit(self, work: _Work) -> _Work:
         if work.changes:

@@ -57,11 +57,11 @@ class Product:
         ]
 
     def newest(self, moment: float, count: int) -> list[Print]:
-        """The last `count` trades up to `moment`, ascending."""
+        """The last `count` trades before `moment`, ascending."""
         found: list[Print] = []
         position = bisect_right(self.times, moment) - 1
         while position >= 0 and len(found) < count:
-            found = [trade for trade in self.trades(position) if trade.micros / 1e6 <= moment] + found
+            found = [trade for trade in self.trades(position) if trade.micros / 1e6 < moment] + found
             position -= 1
         return found[-count:]
 

@@ -175,6 +175,7 @@ class Rest:
                 rows = [row for row in rows if row.time + width <= seen]
             made, body = now, wire.encode({"candles": [wire.candle(row) for row in reversed(rows)]})
             if exchange.quirks.cache:
+                self._cache.pop(request.path_qs, None)
                 self._cache = {request.path_qs: (made, body), **dict(list(self._cache.items())[:100])}
         headers = {"Date": wire.http_date(now)}
         if made < now:

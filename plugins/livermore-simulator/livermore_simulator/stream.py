@@ -32,6 +32,7 @@ class Connection:
         self._exchange, self._socket, self._transport = exchange, socket, transport
         self._tape = Tape(exchange.clock.now(), exchange.quirks, exchange.seed)
         self._sequence = 0
+        self._stamp = 0
         self._subscriptions: dict[str, list[str]] = {}
         self._messages = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
         self._authenticated = False
@@ -46,10 +47,12 @@ class Connection:
 
     async def serve(self) -> None:
         """Read the client's messages until it leaves; one that does not subscribe in time is dropped."""
-        deadline = asyncio.get_running_loop().time() + self._exchange.subscribe_within
+        deadline: float | None = asyncio.get_running_loop().time() + self._exchange.subscribe_within
         while True:
+            if self._subscriptions:
+                deadline = None
             try:
-                async with asyncio.timeout_at(None if self._subscriptions else deadline):
+                async with asyncio.timeout_at(deadline):
                     message = await self._socket.receive()
             except TimeoutError:
                 await self._socket.close(code=1008, message=b"subscribe")
@@ -112,12 +115,12 @@ class Connection:
         self._tape.follow_candles(product, in_progress)
 
     def _unsubscribe(self, channel: str, names: list[str]) -> None:
-        gone = {self._exchange.market.aliases.get(name, name) for name in names}
-        kept = [symbol for symbol in self._subscriptions.pop(channel, []) if names and symbol not in gone]
+        known = self._subscriptions.pop(channel, [])
+        gone = {self._exchange.market.aliases.get(name, name) for name in names or known}
+        kept = [symbol for symbol in known if symbol not in gone]
         if kept:
             self._subscriptions[channel] = kept
-        if channel == "heartbeats":
-            self._tape.beating = False
+        self._tape.beating = "heartbeats" in self._subscriptions
         for symbol in gone:
             self._tape.forget(channel, symbol)
 
@@ -145,7 +148,8 @@ class Connection:
         frame: dict[str, Any] = {"channel": channel}
         if self._authenticated:
             frame["client_id"] = ""
-        frame["timestamp"] = wire.instant(moment, self._sequence % 1000)
+        self._stamp = max(self._stamp, round(moment * 1e6) * 1000 + self._sequence % 1000)
+        frame["timestamp"] = wire.micro_instant(*divmod(self._stamp, 1000))
         frame["sequence_num"] = self._sequence
         frame["events"] = events
         if self._exchange.quirks.unknown_members and self._sequence % 97 == 13:

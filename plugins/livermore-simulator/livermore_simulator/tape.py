@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count, groupby
 from typing import Any
 from zlib import crc32
@@ -50,6 +50,9 @@ class Tape:
     def forget(self, channel: str, symbol: str) -> None:
         """Send no more of that."""
         (self._trades if channel == "market_trades" else self._candles).pop(symbol, None)
+        candles = channel == "candles"
+        self._due = [due for due in self._due if due[2] != symbol or isinstance(due[3], Minute) is not candles]
+        heapify(self._due)
 
     def until(self, moment: float, speed: float) -> Iterator[tuple[float, Frame]]:
         """Every frame with a stamp up to `moment`, in order of their stamps."""
@@ -68,7 +71,7 @@ class Tape:
             stamp, _, symbol, content = heappop(self._due)
             if isinstance(content, Minute):
                 yield stamp, ("candles", [wire.candle(content) | {"product_id": symbol}])
-            elif symbol in self._trades:
+            else:
                 yield stamp, ("market_trades", [wire.trade(symbol, made) for made in reversed(content)])
                 self._queue_trades(symbol)
 
@@ -101,11 +104,11 @@ class Tape:
 
 
 class _Windows:
-    """A product's trades after `moment`, gathered by 250 ms, each group with the stamp of its frame."""
+    """A product's trades from `moment` on, gathered by 250 ms, each group with the stamp of its frame."""
 
     def __init__(self, product: Product, moment: float) -> None:
         self._product = product
-        self._after = moment * 1e6
+        self._moment = moment
         self._position = bisect_right(product.times, moment - MINUTE)
         self._groups: deque[tuple[float, list[Print]]] = deque()
 
@@ -114,7 +117,7 @@ class _Windows:
         while not self._groups:
             if self._position >= len(self._product.times):
                 return None
-            self._gather([made for made in self._product.trades(self._position) if made.micros > self._after])
+            self._gather([made for made in self._product.trades(self._position) if made.micros / 1e6 >= self._moment])
             self._position += 1
         return self._groups.popleft()
 

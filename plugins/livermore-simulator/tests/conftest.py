@@ -96,7 +96,7 @@ class Client:
 @pytest.fixture(scope="session")
 def market() -> SyntheticMarket:
     """BTC, ETH, SOL and XRP are liquid, DOGE and LTC thin. Tests only ever extend it."""
-    return SyntheticMarket(6, start=NOON, seed=7, days=2)
+    return SyntheticMarket(6, start=NOON, seed=7, days=1)
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ NOON = 1_704_283_200
 DAY = 86_400
 
 
-def invented(seed: int, count: int = 400) -> Product:
+def invented(seed: int, count: int = 300) -> Product:
     """Minutes of every shape: flat, without wicks, with huge and with tiny volumes, with gaps."""
     chance, product = random.Random(seed), Product("ANY-USD", f"{seed}:ANY-USD")
-    digits = seed % 7
+    digits = seed % 5
     for time in range(NOON, NOON + count * 60, 60):
         low = round(chance.uniform(1, 10) * 10 ** chance.randint(0, 4), digits)
         inside = [low] if chance.random() < 0.2 else [round(low + chance.random() * 5, digits) for _ in range(3)]
@@ -62,7 +62,7 @@ def check_minutes(products: list[Product], fold: Any, step: int = 1) -> None:
     assert most > 60
 
 
-@pytest.mark.parametrize("seed", range(7))
+@pytest.mark.parametrize("seed", range(5))
 def test_trades_rebuild_invented_minutes(fold: Any, seed: int) -> None:
     check_minutes([invented(seed)], fold)
 
@@ -81,7 +81,7 @@ def test_truth_is_the_sum_of_the_trades(fold: Any, market: SyntheticMarket, symb
     first = product.times[0] + 7 * 60
     trades = [trade for position in range(len(product.minutes)) for trade in product.trades(position)]
     middle = next(trade for trade in trades if trade.micros > (NOON + 900) * 1_000_000).micros / 1e6
-    for as_of in (middle, NOON - 1234.567, float(NOON)):
+    for as_of in (middle, float(NOON)):
         known = [trade for trade in trades if trade.micros / 1e6 < as_of]
         for timeframe, width in {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d": DAY}.items():
             expected = [row for row in fold(known, width) if row[0] >= first]
@@ -91,24 +91,14 @@ def test_truth_is_the_sum_of_the_trades(fold: Any, market: SyntheticMarket, symb
             assert truth.minutes(symbol, width, first, int(expected[-1][0]), as_of) == expected[:-1]
 
 
-def test_bucket_in_progress_grows_with_its_trades(fold: Any, market: SyntheticMarket) -> None:
-    product, truth = market.products["ETH-USD"], Truth(market)
-    trades = product.between(NOON, NOON + 300)
-    assert len(trades) > 50
-    for position, trade in enumerate(trades):
-        expected = fold(trades[: position + 1], 300)
-        rows = truth.minutes("ETH-USD", 300, NOON, NOON + 300, trade.micros / 1e6 + 1e-6)
-        if position + 1 == len(trades) or trades[position + 1].micros > trade.micros:
-            assert rows == expected
-    assert truth.minutes("ETH-USD", 300, NOON, NOON + 300, float(NOON)) == []
-
-
 def test_thin_products_have_gaps_and_liquid_ones_none(market: SyntheticMarket) -> None:
     def holes(symbol: str) -> int:
         return sum(b - a != 60 for a, b in pairwise(market.products[symbol].times))
 
     assert holes("BTC-USD") == 0
-    assert holes("LTC-USD") > 500
+    assert holes("LTC-USD") > 300
+    days = [{time % DAY for time in market.products["LTC-USD"].times if time // DAY == day} for day in (19724, 19725)]
+    assert len(days[0] & days[1]) < 0.5 * len(days[0])  # no day is like another
     nearly_dead = list(SyntheticMarket(12, start=NOON, days=1).products.values())[-2:]
     assert all(len(product.minutes) < 60 for product in nearly_dead)
 
@@ -118,25 +108,19 @@ def contents(market: SyntheticMarket) -> Any:
 
 
 def test_seed_decides_the_market() -> None:
-    one, same, other = (SyntheticMarket(3, start=NOON, seed=seed, days=1) for seed in (1, 1, 2))
+    one, same, other = (SyntheticMarket(2, start=NOON, seed=seed, days=1) for seed in (1, 1, 2))
     assert contents(one) == contents(same)
     assert all(contents(one)[symbol] != contents(other)[symbol] for symbol in one.products)
 
 
 def test_extending_day_by_day_is_extending_at_once() -> None:
-    slow, quick = (SyntheticMarket(3, start=NOON, seed=3, days=1) for _ in range(2))
+    slow, quick = (SyntheticMarket(2, start=NOON, seed=3, days=1) for _ in range(2))
     before = slow.span
     for day in range(1, 4):
         slow.extend(NOON + day * DAY)
     quick.extend(NOON + 3 * DAY)
     assert contents(slow) == contents(quick)
     assert quick.span == (before[0], before[1] + 3 * DAY)
-
-
-@pytest.mark.parametrize("count", [0, 51])
-def test_synthetic_market_refuses_other_counts(count: int) -> None:
-    with pytest.raises(ValueError, match=f"between 1 and 50 products, not {count}"):
-        SyntheticMarket(count, start=NOON)
 
 
 def test_recorded_market_reads_files(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ async def test_candles_are_the_truth_newest_first_in_trimmed_strings(
     truth = client.exchange.truth.minutes(product.symbol, width, NOON - 99 * width, bucket + 1, now)
     rows = (await client.candles(symbol, granularity, NOON - 99 * width, bucket)).json()["candles"]
     assert int(rows[0]["start"]) == bucket  # the one in progress
-    assert len(rows) == len(truth) > 10
+    assert len(rows) == len(truth) > 5
     for row, expected in zip(reversed(rows), truth, strict=True):
         assert set(row) == {"start", "low", "high", "open", "close", "volume"}
         assert all("e" not in text and text != "" for text in row.values())
@@ -110,9 +110,9 @@ async def test_products_come_in_alias_pairs(serve: Any, market: Any, unknown_mem
 
 
 async def test_last_trades_are_newest_first_and_not_of_the_future(serve: Any, market: Any) -> None:
-    client = await serve()
+    client = await serve(start=NOON + 0.3)
     rows = (await client.get("/market/products/ETH-USDC/ticker", limit="1000")).json()["trades"]
-    expected = market.products["ETH-USD"].between(NOON - 3600, NOON + 1e-6)[-100:]
+    expected = market.products["ETH-USD"].between(NOON - 3600, NOON + 0.3)[-100:]
     assert [int(row["trade_id"]) for row in rows] == [trade.id for trade in reversed(expected)]
     assert {row["product_id"] for row in rows} == {"ETH-USDC"}
     few = (await client.get("/market/products/ETH-USDC/ticker", limit="3")).json()["trades"]
@@ -179,7 +179,7 @@ async def test_throttle(
     ("cache", "moments"),
     [
         (True, [60]),
-        pytest.param(True, [60, 90], marks=pytest.mark.xfail(reason="Rest._page: the old answer replaces the new one")),
+        (True, [60, 90]),
         (False, [60]),
     ],
 )
@@ -205,7 +205,7 @@ async def test_answers_are_cached_for_a_second_of_exchange_time(
         fresh, age, _ = await ask(later, **{"Cache-Control": "no-cache"})
         assert fresh != first
         assert age is None
-        assert (await ask(traded + 1.3))[0] != first
+        assert (await ask(later + 1.1))[1] is None
 
 
 async def test_rest_lags_for_a_limited_time_and_only_the_newest_rows(serve: Any, market: Any) -> None:
