@@ -20,6 +20,7 @@ from livermore_core.testing.store_contract import SERIES, change
 WRITE_FOR_EVER = """
 import asyncio, sys
 from livermore_core.store.sqlite import open_store
+from livermore_core.testing.store_contract import change
 
 async def main():
     async with open_store(sys.argv[1]) as store:

@@ -8,10 +8,10 @@ from livermore_core.indicators.block import Block
 
 
 class _Seeded(Block):
-    """The mean of the first `length` inputs, then a step; an undefined input gives an undefined output."""
+    """The mean of the first `length` inputs, then a share `weight` of the way to each; undefined in, undefined out."""
 
-    def __init__(self, length: int) -> None:
-        self.length = length
+    def __init__(self, length: int, weight: float) -> None:
+        self.length, self.weight = length, weight
         self.count = 0
         self.value = 0.0
 
@@ -19,10 +19,10 @@ class _Seeded(Block):
         """The average after one more input; None until `length` inputs have come."""
         if x is None:
             return None
+        if self.count == self.length:
+            self.value = value = self.value + self.weight * (x - self.value)
+            return value
         self.count += 1
-        if self.count > self.length:
-            self.value = self.step(x)
-            return self.value
         self.value += x
         if self.count < self.length:
             return None
@@ -33,27 +33,23 @@ class _Seeded(Block):
         """What `push` would give; nothing is kept."""
         if x is None or self.count + 1 < self.length:
             return None
-        return self.step(x) if self.count >= self.length else (self.value + x) / self.length
-
-    def step(self, x: float) -> float:
-        """The average that follows `value` with the input `x`."""
-        raise TypeError(f"{type(self).__name__} has no step")
+        if self.count == self.length:
+            return self.value + self.weight * (x - self.value)
+        return (self.value + x) / self.length
 
 
 class Ema(_Seeded):
     """Exponential moving average: prev + 2/(length+1) * (x - prev). Source: TradingView `ta.ema`."""
 
-    def step(self, x: float) -> float:
-        """The next value."""
-        return self.value + 2.0 / (self.length + 1) * (x - self.value)
+    def __init__(self, length: int) -> None:
+        super().__init__(length, 2.0 / (length + 1))
 
 
 class Rma(_Seeded):
-    """Wilder's average (RMA, SMMA): (prev * (length-1) + x) / length. Source: TradingView `ta.rma`."""
+    """Wilder's average (RMA, SMMA): prev + (x - prev) / length. Source: TradingView `ta.rma`."""
 
-    def step(self, x: float) -> float:
-        """The next value."""
-        return (self.value * (self.length - 1) + x) / self.length
+    def __init__(self, length: int) -> None:
+        super().__init__(length, 1.0 / length)
 
 
 class Sma(Block):
