@@ -109,6 +109,18 @@ async def test_candles_are_printed_in_every_format(store: str, capsys: pytest.Ca
     assert json.loads(since) == rows[1:]
 
 
+async def test_the_open_candle_is_what_the_closed_minutes_add_up_to(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minutes = [Candle(START + 2100 + 60 * n, 10.0, 12.0 + n, 9.0, 11.0, 1.5) for n in range(3)]
+    async with open_store(store) as opened:
+        change = SeriesChange(series=SERIES._replace(timeframe="1m"), rows=minutes)
+        await opened.transact(Batch(changes=[change]))
+    asked = ("candles", "BTC-USD", "5m", "--store", store, "--json", "--open")
+    row = json.loads(await in_thread(printed, capsys, *asked))[-1]
+    assert (row["time"], row["high"], row["volume"], row["source"]) == ("2024-01-01T00:35:00Z", 14.0, 4.5, "open")
+
+
 async def test_gaps_name_what_is_unknown(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(await in_thread(printed, capsys, "gaps", "--store", store, "--json"))
     assert [(row["start"], row["end"]) for row in rows] == [("2024-01-01T00:20:00Z", "2024-01-01T00:30:00Z")]

@@ -115,6 +115,7 @@ async def run(seed: int, hours: float, lag: float, faults: bool) -> tuple[int, l
             if faults:
                 await asyncio.sleep(next(storm))
         if faults:
+            assert found.events("gap.opened")
             next(storm)  # takes the last fault back
             client.down = False
         for symbol in found.following.symbols:

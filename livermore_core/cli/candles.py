@@ -10,8 +10,11 @@ import click
 
 from livermore_core.cli.finding import find_series
 from livermore_core.cli.loading import reader
-from livermore_core.cli.output import iso, moment_of, reading_options, show
-from livermore_core.market.timeframe import width
+from livermore_core.cli.output import moment_of, reading_options, show
+from livermore_core.market.candle import Candle, merge
+from livermore_core.market.series import Series
+from livermore_core.market.timeframe import BASE, iso, width
+from livermore_core.store.protocol import CandleStore
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "revision", "source")
 
@@ -23,6 +26,7 @@ COLUMNS = ("time", "open", "high", "low", "close", "volume", "revision", "source
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many, newest.")
 @click.option("--since", metavar="TIME", help="From this time on (ISO 8601).")
 @click.option("--until", metavar="TIME", help="Before this time.")
+@click.option("--open", "with_open", is_flag=True, help="The open candle too, as far as closed lower ones tell.")
 @click.option("--format", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True)
 @reading_options
 def candles(
@@ -32,6 +36,7 @@ def candles(
     limit: int,
     since: str | None,
     until: str | None,
+    with_open: bool,
     format: str,
     as_json: bool,
     store: str | None,
@@ -40,14 +45,32 @@ def candles(
     """Print the stored closed candles of SYMBOL and TIMEFRAME, oldest first."""
     width(timeframe)
     asked = {"last": limit, "since": moment_of(since), "until": moment_of(until)}
-    rows = asyncio.run(_rows(file, store, symbol, timeframe, exchange, asked))
+    rows = asyncio.run(_rows(file, store, symbol, timeframe, exchange, asked, with_open))
     show(rows, COLUMNS, "json" if as_json else format)
 
 
 async def _rows(
-    file: Path | None, store: str | None, symbol: str, timeframe: str, exchange: str | None, asked: dict[str, Any]
+    file: Path | None,
+    store: str | None,
+    symbol: str,
+    timeframe: str,
+    exchange: str | None,
+    asked: dict[str, Any],
+    with_open: bool,
 ) -> list[dict[str, Any]]:
     async with reader(file, store) as opened:
         series = await find_series(opened, symbol, exchange, timeframe)
         found = await opened.candles(series, **asked)
+        if with_open:
+            found = [*found, *await _open(opened, series)]
     return [{"time": iso(row.time)} | {column: getattr(row, column) for column in COLUMNS[1:]} for row in found]
+
+
+async def _open(store: CandleStore, series: Series) -> list[Candle]:
+    """The candle of the bucket after the newest closed one, from the closed minutes in it."""
+    edge = (await store.coverage(series)).end
+    if edge is None or series.timeframe == BASE:
+        return []
+    minutes = await store.candles(series._replace(timeframe=BASE), since=edge, until=edge + width(series.timeframe))
+    candle = merge(edge, minutes, source="open")
+    return [] if candle is None else [candle]

@@ -10,7 +10,8 @@ import click
 
 from livermore_core.cli.finding import find_symbol
 from livermore_core.cli.loading import reader
-from livermore_core.cli.output import iso, reading_options, show
+from livermore_core.cli.output import reading_options, show
+from livermore_core.market.timeframe import iso
 
 COLUMNS = ("exchange", "symbol", "timeframe", "start", "end", "reason", "attempts", "next_attempt")
 

@@ -10,8 +10,8 @@ import click
 
 from livermore_core.cli.finding import find_symbol
 from livermore_core.cli.loading import reader
-from livermore_core.cli.output import iso, reading_options, show
-from livermore_core.market.timeframe import WIDTHS, width
+from livermore_core.cli.output import reading_options, show
+from livermore_core.market.timeframe import WIDTHS, iso, width
 
 COLUMNS = ("symbol", "timeframe", "indicator", "time", "outputs", "settled", "provisional")
 

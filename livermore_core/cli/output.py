@@ -63,11 +63,6 @@ def _text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def iso(moment: float) -> str:
-    """ISO 8601, UTC, whole seconds."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def moment_of(text: str | None) -> int | None:
     """UNIX seconds of an ISO 8601 time (UTC where it does not say), or of a number. Raises click.BadParameter."""
     if text is None:

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from livermore_core.cli.output import iso
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, VALUE, Event
+from livermore_core.market.timeframe import iso
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from livermore_core.app import App
 
-QUIET = frozenset({"backfill.progress", "backfill.started", "backfill.completed", "gap.healed", "stopping"})
+QUIET = frozenset({"backfill.progress", "backfill.started", "backfill.completed", "gap.opened", "stopping"})
 ALARMS = ("failed", "given_up", "slow", "broken", "lost", "unavailable", "unknown", "error", "muted", "rebuilt", "note")
 
 

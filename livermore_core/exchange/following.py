@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from livermore_core.bus import Bus
@@ -21,7 +20,7 @@ from livermore_core.exchange.recorder import Recorder
 from livermore_core.exchange.seam import close_seam
 from livermore_core.exchange.settings import ExchangeSettings
 from livermore_core.exchange.symbols import resolve
-from livermore_core.market.timeframe import BASE, WIDTHS
+from livermore_core.market.timeframe import BASE, WIDTHS, iso
 from livermore_core.store.protocol import CandleStore
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ class Following:
         self.recorder.want = lambda series, start, end, reason, after: self.healer.want(
             series, start, end, reason, after=after, always=reason == "part.revised"
         )
+        self.recorder.say = self._say
         self.feed: LiveFeed | None = None
         self._healing = False
 
@@ -157,7 +157,7 @@ class Following:
             "aliases": {alias: symbol for alias, symbol in self.aliases.items() if symbol in self.symbols},
             "unknown_symbols": self.unknown,
             "incomplete": self.incomplete,
-            "exchange_time": _iso(self.clock.now) if self.clock.now else None,
+            "exchange_time": iso(self.clock.now) if self.clock.now else None,
             "feed": {
                 "connected": feed is not None and feed.connected,
                 "reason": "feed.not_started" if feed is None else feed.reason,
@@ -187,12 +187,12 @@ class Following:
             {
                 "symbol": want.series.symbol,
                 "timeframe": want.series.timeframe,
-                "start": _iso(want.start),
-                "end": _iso(want.end),
+                "start": iso(want.start),
+                "end": iso(want.end),
                 "reason": want.reason,
                 "attempts": want.attempts,
                 "cause": want.cause,
-                "next_attempt": _iso(want.after) if want.after > self.clock.now else None,
+                "next_attempt": iso(want.after) if want.after > self.clock.now else None,
                 "next_attempt_seconds": round(max(0.0, want.due - now), 1),
             }
             for want in wants
@@ -201,7 +201,3 @@ class Following:
     def is_live(self) -> bool:
         """Whether the feed is acknowledged and the seam is closed."""
         return self.feed is not None and self.feed.connected and self.seam_closed
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -27,7 +27,7 @@ from livermore_core.market.candle import Candle
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY, prove
 from livermore_core.market.series import Series
-from livermore_core.market.timeframe import WIDTHS
+from livermore_core.market.timeframe import WIDTHS, iso
 from livermore_core.market.trade import Trade
 
 AT_ONCE = 32
@@ -268,7 +268,7 @@ class Healer:
         left = self._missing(want)
         if not left:
             fields = {"symbol": want.series.symbol, "timeframe": want.series.timeframe, "reason": want.reason}
-            self.report("gap.healed", {**fields, "start": want.start, "end": want.end, "attempts": want.attempts + 1})
+            self.report("gap.healed", {**fields, "start": iso(want.start), "end": iso(want.end)})
             return
         if covered:
             want.attempts = 0

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from livermore_core.bus import Bus
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.market.candle import Candle, merge
+from livermore_core.market.events import GAP
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.ledger import Change, Ledger
 from livermore_core.market.series import Series
-from livermore_core.market.timeframe import WIDTHS, ladder
+from livermore_core.market.timeframe import WIDTHS, iso, ladder
 from livermore_core.store.protocol import Batch, CandleStore, SeriesChange
 
 ORDER_HOLD = 30
@@ -37,6 +39,8 @@ class Recorder:
         self.changed = asyncio.Event()
         # Who asks the exchange; set by the kit, so that a part that cannot be derived is asked natively.
         self.want: Callable[[Series, int, int, str, int], None] = lambda series, start, end, reason, after: None
+        # Who is told of a gap, for the log.
+        self.say: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
         self._ledgers: dict[Series, Ledger] = {}
         self._held: dict[Series, dict[int, Candle | None]] = {}
         self._blocked: dict[Series, float] = {}
@@ -237,6 +241,9 @@ class Recorder:
             self._count_agreement(change)
         for event in batch.events:
             self.bus.publish(event)
+            if event.kind == GAP:
+                said = {"symbol": event.symbol, "timeframe": event.timeframe, "reason": event.reason}
+                self.say("gap.opened", {**said, "start": iso(event.time), "end": iso(event.until or event.time)})
         self.changed.set()
 
     def _count_agreement(self, change: Change) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from livermore_core.errors import ConfigurationError, near
 
 WIDTHS: dict[str, int] = {
@@ -17,6 +19,11 @@ WIDTHS: dict[str, int] = {
 }
 
 BASE = "1m"
+
+
+def iso(moment: float) -> str:
+    """A UNIX time in ISO 8601, UTC, whole seconds."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def width(timeframe: str) -> int:

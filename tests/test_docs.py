@@ -1,0 +1,85 @@
+"""The documentation is held against the code: signatures, events, settings, commands, exit codes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from livermore_core import ExitCode, hooks, plugins
+from livermore_core.cli.group import COMMANDS, livermore
+from livermore_core.config.describing import describe
+from livermore_core.market.events import COMMITTED, OPEN, PREVIEW
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SOURCES = [*(ROOT / "livermore_core").rglob("*.py"), *(ROOT / "plugins").glob("livermore-*/livermore_*/*.py")]
+HOOKS = {name: spec for name, spec in vars(hooks).items() if hasattr(spec, "livermore_spec")}
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_has_a_heading_with_its_exact_signature(name: str) -> None:
+    signature = str(inspect.signature(HOOKS[name])).replace("'", "")
+    assert f"### `{name}{signature}`" in page("plugins")
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_is_used_by_a_plugin_that_is_shipped(name: str) -> None:
+    used = {hook for plugin in plugins.load().found for hook in plugin.hooks}
+    assert name in used
+
+
+def test_every_event_in_the_table_of_operations_is_one_that_is_said() -> None:
+    code = "\n".join(path.read_text() for path in SOURCES)
+    table = page("operations").partition("| event | fields |")[2].partition("\n\n")[0]
+    events = {event for row in table.splitlines() for event in re.findall(r"`([a-z]+\.[a-z_]+|ready|stopping)`", row)}
+    assert len(events) > 20
+    assert {event for event in events if f'"{event}"' not in code} == set()
+
+
+def test_every_kind_of_event_is_in_the_page_about_data() -> None:
+    text = page("data")
+    assert {kind for kind in {*COMMITTED, OPEN, PREVIEW} if f"`{kind}`" not in text} == set()
+
+
+def test_every_setting_is_in_the_page_about_operations() -> None:
+    text = page("operations").partition("| key | meaning |")[2].partition("\n\n")[0]
+    keys = {row["key"].rpartition(".")[2] for row in describe(plugins.load())}
+    assert {key for key in keys if not re.search(rf"[`.]{re.escape(key)}`", text)} == set()
+
+
+def test_every_exit_code_is_in_the_page_about_the_lifecycle() -> None:
+    text = page("lifecycle")
+    assert {code for code in ExitCode if f"| {int(code)} |" not in text} == set()
+
+
+def test_every_command_is_named_in_the_readme_and_every_command_shown_exists() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert {name for name in COMMANDS if f"`{name}`" not in readme} == set()
+    known = {*COMMANDS, "simulate", "demo"}
+    for text in PAGES:
+        for line in re.findall(r"^    livermore (.+)$", text.read_text(), flags=re.MULTILINE):
+            name, *rest = line.split()
+            assert name in known, f"{text.name}: {line}"
+            options = [option for option in rest if option.startswith("--")]
+            shown = CliRunner().invoke(livermore, [name, "--help"]).output
+            assert [option for option in options if option not in shown] == [], f"{text.name}: {line}"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for text in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", text.read_text()):
+            assert (text.parent / target).exists(), f"{text.name}: {target}"
+
+
+def test_the_tests_that_the_page_about_faults_names_exist() -> None:
+    names = set(re.findall(r"`(test_\w+)`", page("faults")))
+    files = {path.stem for path in ROOT.rglob("tests/test_*.py")}
+    assert names <= files
