@@ -27,8 +27,6 @@ class Subscription:
         return self._kinds is None or kind in self._kinds
 
     def offer(self, event: Event) -> None:
-        if not self.wants(event.kind):
-            return
         if len(self._queue) >= self._bound:
             self._queue.popleft()
             self.lost += 1
@@ -45,13 +43,13 @@ class Subscription:
         return events
 
     def __enter__(self) -> Subscription:
-        self._bus._subscriptions.append(self)
+        self._bus.join(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bus._subscriptions.remove(self)
+        self._bus.leave(self)
 
 
 class Bus:
@@ -59,16 +57,34 @@ class Bus:
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
+        # Who wants a kind, found out once per kind: previews come thousands of times a second.
+        self._listeners: dict[str, list[Subscription]] = {}
 
     def publish(self, event: Event) -> None:
         """Hand `event` to every subscription that wants its kind; never blocks."""
-        for subscription in self._subscriptions:
+        for subscription in self._listening(event.kind):
             subscription.offer(event)
 
     def wants(self, kind: str) -> bool:
         """Whether anyone listens to `kind`: a preview that nobody wants is not worth making."""
-        return any(subscription.wants(kind) for subscription in self._subscriptions)
+        return bool(self._listening(kind))
 
     def subscribe(self, kinds: Iterable[str] | None = COMMITTED, bound: int = BOUND) -> Subscription:
         """A subscription to `kinds` (None: every kind), active inside its `with` block."""
         return Subscription(self, kinds, bound)
+
+    def join(self, subscription: Subscription) -> None:
+        """Hand events to `subscription` from now on."""
+        self._subscriptions.append(subscription)
+        self._listeners.clear()
+
+    def leave(self, subscription: Subscription) -> None:
+        """Hand it no more."""
+        self._subscriptions.remove(subscription)
+        self._listeners.clear()
+
+    def _listening(self, kind: str) -> list[Subscription]:
+        found = self._listeners.get(kind)
+        if found is None:
+            found = self._listeners[kind] = [each for each in self._subscriptions if each.wants(kind)]
+        return found

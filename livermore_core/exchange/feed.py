@@ -70,6 +70,7 @@ class LiveFeed:
         self._next_tick = 0.0
         self._touched: set[str] = set()
         self._dirty: set[str] = set()
+        self._previewing = False
         self._first_stamp = 0.0
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._interrupted: str | None = None
@@ -157,12 +158,11 @@ class LiveFeed:
 
     def _heartbeat(self, stamp: float) -> None:
         self.frames += 1
-        self._heard_at = now = asyncio.get_running_loop().time()
-        if self._touched:
-            for symbol in self._touched:
-                self.heard[symbol] = now
-                self._preview(symbol)
-            self._touched.clear()
+        self._heard_at = asyncio.get_running_loop().time()
+        if self._touched and not self._previewing:
+            # Once everything that has already come is taken in: of many frames the last state counts.
+            self._previewing = True
+            asyncio.get_running_loop().call_soon(self._preview_touched)
         if stamp > self._stamp:
             self._stamp = stamp
             self.clock.observe(stamp)
@@ -275,9 +275,16 @@ class LiveFeed:
 
     # ---- previews ----
 
+    def _preview_touched(self) -> None:
+        wanted = self.bus.wants(OPEN)
+        for symbol in self._touched:
+            self.heard[symbol] = self._heard_at
+            if wanted:
+                self._preview(symbol)
+        self._touched.clear()
+        self._previewing = False
+
     def _preview(self, symbol: str) -> None:
-        if not self.bus.wants(OPEN):
-            return
         minute = self._minute(symbol)
         if minute is not None:
             self._publish_open(symbol, self._base, minute.candle())

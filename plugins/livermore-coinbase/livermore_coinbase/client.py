@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from livermore_coinbase.account import holdings, key_rights
@@ -102,12 +102,10 @@ class CoinbaseClient:
         symbols = [followed_by(currency, found) for currency in await self._held_currencies()]
         return list(dict.fromkeys(symbol for symbol in symbols if symbol is not None))
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
+    def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Message, None]:
         """One connection's life: subscribe to `symbols`, yield what comes, end by raising."""
         aliases = self._catalogue.canonical if self._catalogue else {}
-        async with aclosing(self._stream.follow(symbols, aliases, self.counts)) as messages:
-            async for message in messages:
-                yield message
+        return self._stream.follow(symbols, aliases, self.counts)
 
     async def _candle_rows(self, symbol: str, timeframe: str, start: int, end: int) -> tuple[CandleRows, float]:
         step = _step(timeframe, start, end)
