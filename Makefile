@@ -20,6 +20,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES)
+	MYPYPATH=benchmarks $(BIN)/mypy --strict plugins/livermore-example/livermore_example benchmarks/*.py
 
 bench: $(VENV)/installed-test
 	@for program in benchmarks/[a-z]*.py; do $(BIN)/python $$program || exit 1; done

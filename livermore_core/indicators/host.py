@@ -23,6 +23,8 @@ class SeriesHost:
         self.name, self._make = name, make
         self.head = make()
         self.warmup, self.settle, self._outputs = self.head.warmup, self.head.settle, self.head.outputs
+        # Candles to rebuild from, so that every value that can be replayed is a settled one.
+        self.depth = self.settle + HORIZON
         self.seen = 0
         self.last = 0
         self._nothing = dict.fromkeys(self._outputs)

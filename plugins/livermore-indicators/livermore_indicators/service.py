@@ -7,6 +7,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from msgspec import structs
+
 from livermore_core import Batch, Candle, Context, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost
 
 CLOSED, GAP, OPEN = "candle.closed", "candle.gap", "candle.open"
@@ -49,7 +51,8 @@ class IndicatorCalculationService:
         for count, series in enumerate(self._hosts, start=1):
             for host, values in await self._rebuilt(series):
                 self._published[series, host.name] = {value.time: value for value in values}
-                work.latest(series, values[-1:])
+                if values:
+                    work.latest(series, values[-1])
             if count % WARM_AT_ONCE == 0:
                 work = await self._commit(work)
         await self._commit(work)
@@ -61,9 +64,9 @@ class IndicatorCalculationService:
         if not intervals or not hosts:
             return []
         start, end = intervals[-1]
-        depth = max(host.settle for host in hosts)
+        depth = max(host.depth for host in hosts)
         rows = await self._store.candles(series, last=depth, since=start, until=end)
-        return [(host, host.rebuild(rows[max(0, len(rows) - host.settle) :])) for host in hosts]
+        return [(host, host.rebuild(rows[max(0, len(rows) - host.depth) :])) for host in hosts]
 
     # ---- listening ----
 
@@ -119,7 +122,7 @@ class IndicatorCalculationService:
                 values = host.replay(rows)
             else:
                 low, high = intervals[-1]
-                values = host.rebuild(await self._store.candles(series, last=host.settle, since=low, until=high))
+                values = host.rebuild(await self._store.candles(series, last=host.depth, since=low, until=high))
             self._publish_differences(series, host, values, work)
             (self._withheld.discard if high == intervals[-1][1] else self._withheld.add)(series)
 
@@ -135,9 +138,8 @@ class IndicatorCalculationService:
             if value.time > newest:
                 work.add(series, value, VALUE)
             else:
-                revision = (known.revision if known is not None else 0) + 1
-                value = _revised(value, revision)
-                work.add(series, value, CORRECTED)
+                value = structs.replace(value, revision=(known.revision if known is not None else 0) + 1)
+                work.add(series, value, CORRECTED, is_latest=value.time == newest)
             self._note(series, host, value)
 
     def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
@@ -147,8 +149,9 @@ class IndicatorCalculationService:
             del published[oldest]
 
     async def _commit(self, work: _Work) -> _Work:
-        if work.changes:
-            await self._store.transact(Batch(changes=list(work.changes.values()), events=work.events))
+        if work.values or work.events:
+            changes = [SeriesChange(series=series, values=list(each.values())) for series, each in work.values.items()]
+            await self._store.transact(Batch(changes=changes, events=work.events))
             for event in work.events:
                 self._context.publish(event)
         return _Work()
@@ -158,20 +161,16 @@ class _Work:
     """Values of one wake-up, written together."""
 
     def __init__(self) -> None:
-        self.changes: dict[Series, SeriesChange] = {}
+        self.values: dict[Series, dict[str, IndicatorValue]] = {}
         self.events: list[Event] = []
 
-    def add(self, series: Series, value: IndicatorValue, kind: str) -> None:
-        self.latest(series, [value])
+    def add(self, series: Series, value: IndicatorValue, kind: str, *, is_latest: bool = True) -> None:
+        if is_latest:
+            self.latest(series, value)
         self.events.append(_event(series, value, kind))
 
-    def latest(self, series: Series, values: list[IndicatorValue]) -> None:
-        change = self.changes.setdefault(series, SeriesChange(series=series, values=[]))
-        change.values = [*(each for each in change.values if not _replaces(values, each)), *values]
-
-
-def _replaces(values: list[IndicatorValue], other: IndicatorValue) -> bool:
-    return any(value.indicator == other.indicator and value.time >= other.time for value in values)
+    def latest(self, series: Series, value: IndicatorValue) -> None:
+        self.values.setdefault(series, {})[value.indicator] = value
 
 
 def _event(series: Series, value: IndicatorValue, kind: str) -> Event:
@@ -183,18 +182,6 @@ def _event(series: Series, value: IndicatorValue, kind: str) -> Event:
         time=value.time,
         revision=value.revision,
         value=value,
-    )
-
-
-def _revised(value: IndicatorValue, revision: int) -> IndicatorValue:
-    return IndicatorValue(
-        indicator=value.indicator,
-        time=value.time,
-        outputs=value.outputs,
-        settled=value.settled,
-        revision=revision,
-        have=value.have,
-        need=value.need,
     )
 
 

@@ -8,7 +8,7 @@ import random
 import pytest
 from livermore_indicators import IndicatorCalculationService, MacdV
 
-from livermore_core import Candle, Event, IndicatorValue, Series, SeriesHost
+from livermore_core import Batch, Candle, Event, IndicatorValue, Series, SeriesChange, SeriesHost
 from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
 
 START = 1_704_270_034.0
@@ -140,3 +140,37 @@ def test_previews_of_the_open_candle_are_published_and_not_stored() -> None:
     count, kinds = run_virtual(previews())
     assert count > 100
     assert PREVIEW not in kinds
+
+
+def test_a_correction_of_an_older_value_does_not_become_the_latest() -> None:
+    """An average that has forgotten the revised candle keeps its newest value; the correction is an older one's."""
+
+    async def revised() -> tuple[IndicatorValue, list[Event]]:
+        client, store = market(9, 1.0), MemoryStore()
+        types = {"sma": "livermore_indicators.averages:SmaOfClose"}
+        frames = ("1m", "5m", "15m")
+        own = {"indicators": {"sma": {"length": 2}}, "indicator_types": types}
+        async with harness(client, store, timeframes=frames, backfill_timeframes=frames, **own) as found:
+            await stages(found)
+            await asyncio.sleep(300)
+            series = Series("memory", "AAA-USD", "1m")
+            rows = await store.candles(series, last=10)
+            wrong = Candle(rows[2].time, 1.0, 2.0, 1.0, 2.0, 1.0, rows[2].revision + 1, "rest")
+            event = Event(
+                kind="candle.revised",
+                exchange="memory",
+                symbol="AAA-USD",
+                timeframe="1m",
+                time=wrong.time,
+                candle=wrong,
+            )
+            await store.transact(Batch(changes=[SeriesChange(series=series, rows=[wrong])], events=[event]))
+            found.bus.publish(event)
+            await asyncio.sleep(1)
+            (latest_value,) = await store.values(series)
+            events = [event for _, event in await store.events(limit=100_000)]
+            return latest_value, [each for each in events if each.kind == CORRECTED and each.series == series]
+
+    value, corrections = run_virtual(revised())
+    assert len(corrections) == 2
+    assert all(each.time < value.time for each in corrections)
