@@ -77,10 +77,8 @@ async def measure(hours: float, speed: float, seed: int, data: Path | None, url:
     }
 
 
-async def _get(
-    session: aiohttp.ClientSession, url: str, timeout: aiohttp.ClientTimeout | None = None, **query: Any
-) -> Any:
-    async with session.get(url, params=query, timeout=timeout or aiohttp.ClientTimeout(total=30)) as response:
+async def _get(session: aiohttp.ClientSession, url: str, **query: Any) -> Any:
+    async with session.get(url, params=query, timeout=aiohttp.ClientTimeout(total=None)) as response:
         return await response.json()
 
 
