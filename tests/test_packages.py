@@ -54,7 +54,7 @@ async def answer(*arguments: str, env: dict[str, str], directory: Path) -> str:
 async def announced(url: str, kind: str) -> None:
     """Wait for an event of that kind in the log of another process, which cannot wake its readers."""
     async with asyncio.timeout(60), open_reader(url) as store:
-        while kind not in {event.kind for _, event in await store.events(limit=100_000)}:
+        while kind not in {event.kind for _, event in await store.events(limit=100_000)}:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 
