@@ -208,10 +208,10 @@ class LiveFeed:
             self._jobs.put_nowait(partial(self.retract, symbol, retracted, "ids.hole"))
 
     def _late(self, trade: Trade) -> None:
-        """A trade of a bucket that is closed: REST says what the bucket is."""
+        """A trade of a bucket that is closed, written or not yet: REST says what the bucket is."""
         bucket = int(trade.time // STEP) * STEP
         ledger = self.recorder.ledger(trade.symbol, self._base)
-        if ledger.coverage.covers(bucket, bucket + STEP):
+        if bucket + STEP > self._first_stamp or ledger.coverage.covers(bucket, bucket + STEP):
             self.healer.want(ledger.series, bucket, bucket + STEP, "trade.late", after=bucket + STEP, always=True)
 
     # ---- closing ----

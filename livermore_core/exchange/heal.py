@@ -251,6 +251,9 @@ class Healer:
             self._again(want, PROBE_PERMANENT, f"symbol.unknown: {error}")
         except (PermanentError, CredentialsError) as error:
             self._again(want, PROBE_PERMANENT, str(error))
+        except BaseException:  # whatever ends this service, the next one asks
+            self.wants.append(want)
+            raise
         finally:
             self._slots.release()
 
