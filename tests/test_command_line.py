@@ -143,6 +143,7 @@ BAD_PEM = '{"name": "organizations/a/apiKeys/b", "privateKey": "-----BEGIN EC PR
 WRONG = {
     "command": (["strat"], {}, "", 2, "unknown command 'strat', did you mean 'start'?"),
     "stage": (["start", "--stages", "backfil"], {}, "", 2, "'backfil'"),
+    "within": (["start", "--within", "3"], {}, "", 2, "--within needs --until-ready"),
     "option": (["start", "--symbl", "X"], {}, "", 2, "--symbl"),
     "timeframe": (["start", "--timeframe", "7m"], {}, "", 78, "7m"),
     "key": (["start"], {}, 'stroe = "x"', 78, "livermore.toml: stroe: unknown key, did you mean 'store'?"),
@@ -203,3 +204,9 @@ def test_config_init_writes_a_file_that_says_what_is_the_default(
     assert run(["config", "show", "--json"]) == 0
     shown = {row["key"]: row["value"] for row in json.loads(capsys.readouterr().out)}
     assert shown["backfill_timeframes"] == ["5m", "15m", "1h", "4h", "1d"]
+
+
+def test_a_reader_that_leaves_is_no_error(elsewhere: Path) -> None:
+    command = f"{sys.executable} -m livermore_core config describe --json | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

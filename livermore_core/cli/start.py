@@ -59,6 +59,8 @@ def run_options(command: Any) -> Any:
 @click.option("--within", type=click.FloatRange(min=0, min_open=True), help="Exit 69 if not ready in SECONDS.")
 def start(stages: tuple[str, ...], until_ready: bool, within: float | None, **options: Any) -> int:
     """Backfill what is missing, warm the indicators, then follow the market live until Ctrl-C."""
+    if within is not None and not until_ready:
+        raise click.UsageError("--within needs --until-ready: a live run never gives up on an exchange")
     return run_app(stages, until_ready=until_ready, within=within, **options)
 
 
