@@ -111,6 +111,13 @@ class UnknownSymbolError(PermanentError):
     """The exchange does not offer this symbol."""
 
 
+def leaf(error: BaseException) -> BaseException:
+    """The first error inside a group of errors: what a task group died of."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def near(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?` for the nearest of `known`, or nothing where none is near."""
     from difflib import get_close_matches

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from livermore_core.context import Service
+from livermore_core.errors import leaf
 
 ATTEMPTS = 5
 HEALTHY = 60.0
@@ -138,7 +139,7 @@ class Services:
                 raise
             return RuntimeError("the service cancelled itself")
         except (Exception, SystemExit, KeyboardInterrupt) as error:
-            return error
+            return leaf(error)
         return None if running.ready.done() else RuntimeError("the service returned without calling ready()")
 
     def _give_up(self, running: _Running, error: BaseException) -> None:
@@ -158,7 +159,8 @@ async def _outcome(work: Coroutine[Any, Any, None]) -> Exception | None:
     except (SystemExit, KeyboardInterrupt) as error:
         return RuntimeError(f"it tried to end the process: {type(error).__name__}({error})")
     except Exception as error:
-        return error
+        cause = leaf(error)
+        return cause if isinstance(cause, Exception) else error
     return None
 
 

@@ -209,6 +209,21 @@ def test_the_backfill_takes_the_newest_candles_H1_I3() -> None:
         assert START - times[timeframe][-1] < 3 * WIDTHS[timeframe]
 
 
+def test_a_timeframe_without_history_begins_with_the_bucket_that_is_open_S1() -> None:
+    async def live_alone() -> tuple[int, set[str]]:
+        client = exchange(13, 10.0)
+        frames = {"timeframes": ("1m", "5m", "15m", "1h", "4h"), "backfill_timeframes": ("5m",)}
+        async with harness(client, MemoryStore(), depth=60, **frames) as found:
+            await found.live()
+            await asyncio.sleep(9 * 3600)
+            rows = await stored(found)
+            return differences(found, client, rows), {series.timeframe for series, held in rows.items() if held}
+
+    compared, timeframes = run_virtual(live_alone())
+    assert compared > 2000
+    assert {"1m", "5m", "15m", "1h", "4h"} <= timeframes
+
+
 def test_an_exchange_that_is_down_at_the_start_is_waited_for_R05() -> None:
     async def late() -> list[str]:
         client = exchange(10, 1.0)

@@ -50,7 +50,14 @@ def test_start_returns_when_the_service_is_ready() -> None:
     assert order == ["up", "started"]
 
 
-@pytest.mark.parametrize(("error", "text"), [(ValueError("no"), "no"), (None, "without calling ready")])
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no"), "no"),
+        (ExceptionGroup("a task group says nothing", [ValueError("no")]), "no"),
+        (None, "without calling ready"),
+    ],
+)
 def test_a_failed_start_raises(error: Exception | None, text: str) -> None:
     async def service(ready: Ready) -> None:
         if error is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, VALUE, Event
 from livermore_core.market.timeframe import iso
+from livermore_core.reporting import ALARMING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from livermore_core.app import App
 
 QUIET = frozenset({"backfill.progress", "backfill.started", "backfill.completed", "gap.opened", "stopping"})
-ALARMS = ("failed", "given_up", "slow", "broken", "lost", "unavailable", "unknown", "error", "muted", "rebuilt", "note")
 
 
 def make_view(log_format: str | None) -> View | None:
@@ -68,7 +69,7 @@ class View:
             self._print("green", f"gap healed  {fields['symbol']} {fields['timeframe']} ({fields['reason']})")
         elif event not in QUIET:
             told = ", ".join(f"{key} {value}" for key, value in fields.items() if value not in (None, [], {}))
-            self._print("yellow" if event.endswith(ALARMS) else "dim", f"{event}  {told}")
+            self._print("yellow" if event.endswith(ALARMING) else "dim", f"{event}  {told}")
 
     # ---- the progress bar ----
 
@@ -100,7 +101,8 @@ class View:
 
     def _end_bar(self) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            with suppress(OSError):
+                self._progress.stop()
             self._progress = None
 
     # ---- live lines ----
@@ -127,7 +129,8 @@ class View:
             self._print("magenta", f"revised     {event.symbol} {event.timeframe} {iso(event.time)}")
 
     def _print(self, style: str, text: str) -> None:
-        self._console.print(text, style=style or None, markup=False, soft_wrap=True)
+        with suppress(OSError):  # the terminal may be gone; the run goes on
+            self._console.print(text, style=style or None, markup=False, soft_wrap=True)
 
 
 def _close_line(closed: Event, outputs: Mapping[str, Any]) -> str:

@@ -75,6 +75,7 @@ class LiveFeed:
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._interrupted: str | None = None
         self._watcher: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     # ---- the service ----
 
@@ -121,6 +122,8 @@ class LiveFeed:
                     self.take(message, ready)
             finally:
                 self._watcher.cancel()
+                if self._patience is not None:
+                    self._patience.cancel()
 
     def _watch(self, deadline: asyncio.Timeout) -> None:
         """Put the deadline off while frames come: once a second, so that a frame costs nothing."""
@@ -185,7 +188,7 @@ class LiveFeed:
         if len(self._acknowledged) == len(self.symbols):
             self._is_ready(ready)
         elif new:
-            asyncio.get_running_loop().call_later(ACKNOWLEDGE_WITHIN, self._is_ready, ready)
+            self._patience = asyncio.get_running_loop().call_later(ACKNOWLEDGE_WITHIN, self._is_ready, ready)
 
     def _is_ready(self, ready: Callable[[], None]) -> None:
         if self.connected or not self._acknowledged:

@@ -72,6 +72,7 @@ class Following:
         self.recorder.say = self._say
         self.feed: LiveFeed | None = None
         self._healing = False
+        self._preparing = asyncio.Lock()
 
     # ---- stages ----
 
@@ -95,12 +96,13 @@ class Following:
 
     async def prepare(self, context: Context) -> None:
         """Resolve the symbols, read the ledgers, begin to heal; the first call alone does anything."""
-        if self._healing:
-            return
-        self._healing = True
-        await self._resolve()
-        await self.recorder.load(self.symbols)
-        await context.start(self.healer.run, name=f"{self.name}.heal", critical=True)
+        async with self._preparing:
+            if self._healing:
+                return
+            await self._resolve()
+            await self.recorder.load(self.symbols)
+            await context.start(self.healer.run, name=f"{self.name}.heal", critical=True)
+            self._healing = True
 
     async def _resolve(self) -> None:
         """Ask for the products until the exchange answers. Raises ConfigurationError where no symbol is known."""

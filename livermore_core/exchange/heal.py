@@ -209,6 +209,7 @@ class Healer:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the wants for ever."""
+        self._slots = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             ready()
             while True:

@@ -13,7 +13,7 @@ from livermore_core.market.events import GAP
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.ledger import Change, Ledger
 from livermore_core.market.series import Series
-from livermore_core.market.timeframe import WIDTHS, iso, ladder
+from livermore_core.market.timeframe import WIDTHS, floor, iso, ladder
 from livermore_core.store.protocol import Batch, CandleStore, SeriesChange
 
 ORDER_HOLD = 30
@@ -140,6 +140,10 @@ class Recorder:
 
     async def go_live(self, symbol: str) -> None:
         """History is complete: from here on the edge advances bucket by bucket, in order."""
+        for timeframe in self.timeframes:
+            ledger = self.ledger(symbol, timeframe)
+            if ledger.edge is None:  # no history was wanted: it begins with the bucket that is open now
+                ledger.edge = min(self._held.get(ledger.series, ()), default=floor(self.clock.now, timeframe))
         self.live.add(symbol)
         await self.tick(symbol)
 

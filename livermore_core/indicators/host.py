@@ -25,6 +25,8 @@ class SeriesHost:
         self.warmup, self.settle, self._outputs = self.head.warmup, self.head.settle, self.head.outputs
         # Candles to rebuild from, so that every value that can be replayed is a settled one.
         self.depth = self.settle + HORIZON
+        # The first candle that was fed.
+        self.fed_from = 0
         self.seen = 0
         self.last = 0
         self._nothing = dict.fromkeys(self._outputs)
@@ -40,6 +42,8 @@ class SeriesHost:
     def commit(self, candle: Candle) -> IndicatorValue:
         """Take the next closed candle, later than all before."""
         value = self._value(candle, self.head.update(candle), self.seen + 1)
+        if not self.seen:
+            self.fed_from = candle.time
         self.seen += 1
         self.last = candle.time
         self._since += 1
@@ -60,6 +64,7 @@ class SeriesHost:
     def rebuild(self, candles: Sequence[Candle]) -> list[IndicatorValue]:
         """Start anew from these candles; the values that can still be replayed, in order."""
         head, beyond = self._make(), max(0, len(candles) - HORIZON)
+        self.fed_from = candles[0].time if candles else 0
         for candle in candles[:beyond]:
             head.update(candle)
         self._base = _Snapshot(head, beyond, candles[beyond - 1].time if beyond else 0)

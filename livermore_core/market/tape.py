@@ -99,6 +99,8 @@ class Tape:
         self.last_id = trade.id
         if trade.time > self.last_time:
             self.last_time = trade.time
+        if trade.time < self.closed_until:  # decided already: REST says what the bucket is
+            return hole
         bucket = int(trade.time // STEP) * STEP
         partial = self.buckets.get(bucket)
         if partial is None:
@@ -131,12 +133,3 @@ class Tape:
                 return Unproven.LOST
             self.unconfirmed.append(bucket)
         return None if partial is None else partial.candle()
-
-    def is_late(self, trade: Trade) -> bool:
-        """Whether the trade belongs to a bucket that was closed already."""
-        return trade.time < self.closed_until
-
-    def forget(self, before: int) -> None:
-        """Drop what is folded of buckets before `before`: they are decided elsewhere."""
-        for bucket in [time for time in self.buckets if time < before]:
-            del self.buckets[bucket]

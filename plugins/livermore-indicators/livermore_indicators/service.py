@@ -115,13 +115,11 @@ class IndicatorCalculationService:
             return
         for host in self._hosts[series]:
             # What was fed must still be known without a hole; beyond one, values wait.
-            holder = [(low, high) for low, high in intervals if low <= host.replayed_from < high]
-            if host.replayed_from and holder:
-                low, high = holder[0]
-                rows = await self._store.candles(series, since=host.replayed_from + 1, until=high)
-                values = host.replay(rows)
+            anchor = host.replayed_from or host.fed_from
+            low, high = next(((low, high) for low, high in intervals if low <= anchor < high), intervals[-1])
+            if low <= host.replayed_from < high:
+                values = host.replay(await self._store.candles(series, since=host.replayed_from + 1, until=high))
             else:
-                low, high = intervals[-1]
                 values = host.rebuild(await self._store.candles(series, last=host.depth, since=low, until=high))
             self._publish_differences(series, host, values, work)
             (self._withheld.discard if high == intervals[-1][1] else self._withheld.add)(series)

@@ -174,3 +174,35 @@ def test_a_correction_of_an_older_value_does_not_become_the_latest() -> None:
     value, corrections = run_virtual(revised())
     assert len(corrections) == 2
     assert all(each.time < value.time for each in corrections)
+
+
+def test_a_young_series_publishes_nothing_across_a_hole_I5() -> None:
+    """Fewer candles than can be snapshotted: what was fed still decides which side of the hole may speak."""
+
+    async def broken() -> list[int]:
+        client, store = market(10, 1.0), MemoryStore()
+        series = Series("memory", "AAA-USD", "1m")
+        about = {"exchange": "memory", "symbol": "AAA-USD", "timeframe": "1m"}
+        async with following(client, store) as found:
+            found.following.symbols = ("AAA-USD",)
+            await IndicatorCalculationService(found.context).start()
+
+            async def learn(minutes: range, kind: str) -> None:
+                for minute in minutes:
+                    row = Candle(60 * minute, 10.0, 12.0, 9.0, 11.0, 1.0)
+                    change = SeriesChange(series=series, rows=[row], covered=[(60 * minute, 60 * minute + 60)])
+                    event = Event(kind=kind, time=60 * minute, candle=row, **about)
+                    await store.transact(Batch(changes=[change], events=[event]))
+                    found.bus.publish(event)
+                    await asyncio.sleep(1)
+
+            await learn(range(100, 150), "candle.closed")
+            found.bus.publish(Event(kind="candle.gap", time=9000, until=9060, reason="test", **about))
+            await learn(range(151, 154), "candle.closed")
+            await learn(range(154, 155), "candle.healed")
+            before = [event.time // 60 for _, event in await store.events(limit=9999) if event.kind == VALUE]
+            assert max(before) == 149
+            await learn(range(150, 151), "candle.healed")
+            return [event.time // 60 for _, event in await store.events(limit=9999) if event.kind == VALUE]
+
+    assert run_virtual(broken()) == list(range(100, 155))
