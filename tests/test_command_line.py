@@ -121,6 +121,22 @@ async def test_the_open_candle_is_what_the_closed_minutes_add_up_to(
     assert (row["time"], row["high"], row["volume"], row["source"]) == ("2024-01-01T00:35:00Z", 14.0, 4.5, "open")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["candles", "BTC-USD", "5m", "--exchange", "kraken"], 1, "nothing is stored of exchange 'kraken'; stored: co"),
+        (["candles", "BTC-USD", "1h"], 1, "BTC-USD is not stored at 1h; stored: 5m"),
+        (["indicators", "BTC-USD", "1h"], 1, "BTC-USD is not stored at 1h; stored: 5m"),
+        (["candles", "BTC-USD", "5m", "--since", "9" * 20], 2, "is no time"),
+    ],
+)
+async def test_what_is_not_there_is_said(
+    store: str, arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await in_thread(run, [*arguments, "--store", store]) == code
+    assert words in capsys.readouterr().err
+
+
 async def test_gaps_name_what_is_unknown(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(await in_thread(printed, capsys, "gaps", "--store", store, "--json"))
     assert [(row["start"], row["end"]) for row in rows] == [("2024-01-01T00:20:00Z", "2024-01-01T00:30:00Z")]

@@ -209,6 +209,21 @@ def test_the_backfill_takes_the_newest_candles_H1_I3() -> None:
         assert START - times[timeframe][-1] < 3 * WIDTHS[timeframe]
 
 
+def test_a_muted_symbol_of_an_exchange_that_tells_no_last_trade_is_found_out_W06() -> None:
+    async def muted() -> int:
+        client = exchange(14, 3.0)
+        client.last_trade = None  # type: ignore[assignment,method-assign]
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            client.silence("BBB-USD")
+            await asyncio.sleep(3600)
+            client.silence("BBB-USD", False)
+            await asyncio.sleep(1800)
+            return differences(found, client, await stored(found))
+
+    assert run_virtual(muted()) > 1000
+
+
 def test_a_timeframe_without_history_begins_with_the_bucket_that_is_open_S1() -> None:
     async def live_alone() -> tuple[int, set[str]]:
         client = exchange(13, 10.0)

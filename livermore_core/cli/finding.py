@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from livermore_core.errors import ExitCode, LivermoreError, near
 from livermore_core.market.series import Series
+from livermore_core.market.timeframe import WIDTHS
 from livermore_core.store.protocol import CandleStore
 
 
@@ -16,7 +17,10 @@ class NotStoredError(LivermoreError):
 async def find_symbol(store: CandleStore, typed: str, exchange: str | None = None) -> list[Series]:
     """Every series of a symbol; an alias, lower case and a slash are understood. Raises NotStoredError."""
     wanted = typed.strip().upper().replace("/", "-")
-    known = [series for series in await store.series() if exchange in (None, series.exchange)]
+    everything = await store.series()
+    known = [series for series in everything if exchange in (None, series.exchange)]
+    if everything and not known:
+        raise NotStoredError(f"nothing is stored of exchange {exchange!r}; stored: {_names(everything)}")
     status = await store.read_status() or {}
     for followed in status.get("exchanges", ()):
         wanted = followed.get("aliases", {}).get(wanted, wanted)
@@ -29,12 +33,16 @@ async def find_symbol(store: CandleStore, typed: str, exchange: str | None = Non
     raise NotStoredError(f"nothing is stored of {typed!r}{near(wanted, symbols)}; stored: {', '.join(symbols[:20])}")
 
 
+def _names(known: list[Series]) -> str:
+    return ", ".join(sorted({series.exchange for series in known}))
+
+
 async def find_series(store: CandleStore, typed: str, exchange: str | None, timeframe: str) -> Series:
     """The one series asked for. Raises NotStoredError, also where several exchanges have it."""
     found = await find_symbol(store, typed, exchange)
     matching = [series for series in found if series.timeframe == timeframe]
     if not matching:
-        there = ", ".join(series.timeframe for series in found)
+        there = ", ".join(sorted({series.timeframe for series in found}, key=WIDTHS.__getitem__))
         raise NotStoredError(f"{found[0].symbol} is not stored at {timeframe}; stored: {there}")
     if len(matching) > 1:
         names = ", ".join(series.exchange for series in matching)

@@ -24,6 +24,7 @@ def gaps(symbol: str | None, as_json: bool, store: str | None, file: Path | None
     rows = asyncio.run(_rows(file, store, symbol))
     if not rows and not as_json:
         click.echo("no gaps", err=True)
+        return
     show(rows, COLUMNS, "json" if as_json else "table")
 
 

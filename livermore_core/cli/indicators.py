@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from livermore_core.cli.finding import find_symbol
+from livermore_core.cli.finding import find_series, find_symbol
 from livermore_core.cli.loading import reader
 from livermore_core.cli.output import reading_options, show
 from livermore_core.market.timeframe import WIDTHS, iso, width
@@ -37,11 +37,12 @@ async def _rows(
     file: Path | None, store: str | None, symbol: str, timeframe: str | None, exchange: str | None
 ) -> list[dict[str, Any]]:
     async with reader(file, store) as opened:
-        found = await find_symbol(opened, symbol, exchange)
+        if timeframe is None:
+            found = await find_symbol(opened, symbol, exchange)
+        else:
+            found = [await find_series(opened, symbol, exchange, timeframe)]
         rows = []
         for series in sorted(found, key=lambda series: WIDTHS[series.timeframe]):
-            if timeframe not in (None, series.timeframe):
-                continue
             for value in await opened.values(series):
                 rows.append(
                     {

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
+# Digits of UNIX seconds until the year 5138.
+LONGEST_MOMENT = 11
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -68,7 +70,7 @@ def moment_of(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        if text.isdecimal():
+        if text.isdecimal() and len(text) <= LONGEST_MOMENT:
             return int(text)
         moment = datetime.fromisoformat(text)
     except ValueError:

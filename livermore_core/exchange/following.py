@@ -139,11 +139,7 @@ class Following:
         ready()
         while True:
             await asyncio.sleep(TRIM_EVERY)
-            if await self.store.trim(self.retention):
-                for ledger in self.recorder.ledgers():
-                    kept = (await self.store.coverage(ledger.series)).start
-                    if kept is not None:
-                        ledger.coverage.remove(0, kept)
+            await self.recorder.trim(self.retention)
 
     def _say(self, event: str, fields: Mapping[str, Any]) -> None:
         self.report(event, {"exchange": self.name, **fields})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from livermore_core.errors import ExchangeError
+from livermore_core.errors import ExchangeError, PermanentError
 from livermore_core.exchange.feed import LiveFeed
 from livermore_core.market.tape import STEP
 from livermore_core.market.trade import Trade
@@ -50,6 +50,9 @@ class QuietProbe:
         self._asked[symbol] = (asyncio.get_running_loop().time(), times + 1)
         try:
             trade = await self._feed.healer.last_trade(symbol)
+        except PermanentError:
+            self._ask_for_minutes(symbol)
+            return
         except ExchangeError:
             return
         tape = self._feed.tapes[symbol]
@@ -57,6 +60,15 @@ class QuietProbe:
             tape.confirm()
         elif trade.time < self._feed.clock.now - IN_FLIGHT:
             await self._muted(symbol, trade)
+
+    def _ask_for_minutes(self, symbol: str) -> None:
+        """The exchange does not tell its last trade: its minutes since the one we have say as much."""
+        feed = self._feed
+        series = feed.recorder.ledger(symbol, feed.recorder.timeframes[0]).series
+        page = feed.healer.page_size * STEP
+        end = int(feed.clock.now // STEP) * STEP
+        start = max(int(feed.tapes[symbol].last_time // STEP) * STEP, end - page)
+        feed.healer.want(series, start, end, "quiet", after=end, always=True)
 
     async def _muted(self, symbol: str, trade: Trade) -> None:
         """The exchange has a trade that should have reached us: nothing since our last one stands."""

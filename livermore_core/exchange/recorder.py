@@ -154,6 +154,15 @@ class Recorder:
             await self._advance(symbol, work)
             await self._commit(work)
 
+    async def trim(self, keep: Mapping[str, int]) -> None:
+        """Keep the newest candles of each series; what goes is not known any more."""
+        if await self.store.trim(keep):
+            for ledger in self.ledgers():
+                async with self._lock(ledger.series.symbol):
+                    kept = (await self.store.coverage(ledger.series)).start
+                    if kept is not None:
+                        ledger.coverage.remove(0, kept)
+
     # ---- the live edge ----
 
     def _at_once(self, ledger: Ledger, start: int, end: int) -> int:
