@@ -243,6 +243,24 @@ def test_a_timeframe_without_history_begins_with_the_bucket_that_is_open_S1() ->
     assert {"1m", "5m", "15m", "1h", "4h"} <= timeframes
 
 
+def test_nothing_is_asked_for_twice_and_a_second_backfill_asks_for_nothing_S11() -> None:
+    """The last 5m bucket ended 34 s ago: of a thin market its absence proves nothing yet."""
+
+    async def twice() -> tuple[list[tuple[str, str, int, int]], int]:
+        client, store = exchange(15, 1.0, markets={"AAA-USD": 1.5, "DDD-USD": 9000.0}), MemoryStore()
+        asked = []
+        for _ in range(2):
+            before = len(client.requests)
+            async with harness(client, store, depth=20) as found:
+                await found.following.backfill(found.context)
+                asked.append(client.requests[before:])
+        return asked[0], len(asked[1])
+
+    first, second = run_virtual(twice())
+    assert len(first) == len(set(first)) > 10
+    assert second == 0
+
+
 def test_an_exchange_that_is_down_at_the_start_is_waited_for_R05() -> None:
     async def late() -> list[str]:
         client = exchange(10, 1.0)

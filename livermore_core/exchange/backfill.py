@@ -11,7 +11,7 @@ import msgspec
 from livermore_core.errors import CredentialsError, PermanentError, TransientError
 from livermore_core.exchange.heal import BACKFILL, DEEP, Healer, backoff
 from livermore_core.market.ledger import Ledger
-from livermore_core.market.proof import RECHECK_DELAY
+from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY
 from livermore_core.market.timeframe import WIDTHS, floor
 
 TIMEFRAME_PRIORITY = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d")
@@ -181,7 +181,7 @@ class StartupBackfillService:
         day = WIDTHS["1d"]
         page = self.healer.page_size * day
         async with self._looking.setdefault(symbol, asyncio.Lock()):
-            since = self._searched.get(symbol, floor(self._moment - RECHECK_DELAY, "1d"))
+            since = self._searched.get(symbol, floor(self._moment - EMPTY_DELAY, "1d"))
             while symbol not in self._listed and since > start - QUIET_DAYS * day:
                 rows = await self.healer.rows(symbol, "1d", since - page, since)
                 if rows is None:
@@ -198,8 +198,8 @@ class StartupBackfillService:
         return listed // ledger.width * ledger.width
 
     def _end(self, ledger: Ledger) -> int:
-        """The end of the last bucket that REST may speak about."""
-        return floor(self._moment - RECHECK_DELAY, ledger.series.timeframe)
+        """The end of the last bucket of which any answer is a proof: a younger one may be absent and not EMPTY."""
+        return floor(self._moment - EMPTY_DELAY, ledger.series.timeframe)
 
     # ---- what becomes of it ----
 
