@@ -154,14 +154,15 @@ class StartupBackfillService:
         width = ledger.width
         end = self._end(ledger)
         reach = config.depth * width
-        limit = max(end - config.retention * width, self._beginning(ledger), 0)
+        within = config.pages * self.healer.page_size
+        limit = max(end - within * width, self._beginning(ledger), 0)
         while True:
             start = max(end - reach, limit)
             holes = ledger.unknown(start, end)
             if holes:
                 until = holes[-1][1]
                 return max(holes[0][0], until - self.healer.page_size * width), until
-            if start <= limit:
+            if start <= self._beginning(ledger):
                 return None
             have = await self.healer.recorder.store.count(ledger.series, start, end)
             if have >= config.depth:
@@ -171,6 +172,9 @@ class StartupBackfillService:
                 limit = max(limit, begins // width * width)
                 if start <= limit:
                     return None
+            if start <= end - within * width:
+                self._go_on(ledger, start)
+                return None
             reach += self.healer.page_size * width
 
     async def _begins(self, symbol: str, start: int) -> int | None:
@@ -209,11 +213,17 @@ class StartupBackfillService:
         return False
 
     def _later(self, job: _Job, page: tuple[int, int]) -> None:
-        """Leave what is missing to the healer: failed pages soon, the depth of a thin series at the lowest priority."""
-        priority = BACKFILL if job.cause else DEEP
-        limit = max(self._end(job.ledger) - self.config.depth * 10 * job.ledger.width, self._beginning(job.ledger))
-        self.healer.want(job.ledger.series, max(limit, 0), page[1], "backfill", priority=priority)
+        """Leave what could not be fetched to the healer."""
+        within = self.config.depth * 10 * job.ledger.width
+        start = max(self._end(job.ledger) - within, self._beginning(job.ledger), 0)
+        self.healer.want(job.ledger.series, start, page[1], "backfill", priority=BACKFILL)
         self._settle(job)
+
+    def _go_on(self, ledger: Ledger, end: int) -> None:
+        """A thin series goes on after the stage, at the lowest priority, as far back as anything is kept."""
+        start = max(self._end(ledger) - self.config.retention * ledger.width, self._beginning(ledger), 0)
+        if ledger.unknown(start, end):
+            self.healer.want(ledger.series, start, end, "backfill", priority=DEEP)
 
     def _settle(self, job: _Job) -> None:
         """The series needs nothing more: take its unused estimate off the total."""

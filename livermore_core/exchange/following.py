@@ -180,7 +180,9 @@ class Following:
     def gaps(self) -> list[dict[str, Any]]:
         """What is asked for and not known yet, newest first, at most LISTED_GAPS."""
         now = asyncio.get_running_loop().time()
-        wants = sorted(self.healer.wants, key=lambda want: (want.priority, -want.end))[:LISTED_GAPS]
+        wants = sorted([*self.healer.wants, *self.healer.serving], key=lambda want: (want.priority, -want.end))[
+            :LISTED_GAPS
+        ]
         return [
             {
                 "symbol": want.series.symbol,

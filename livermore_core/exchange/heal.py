@@ -85,6 +85,7 @@ class Healer:
         self._failures = 0
         self._reminded = 0.0
         self.wants: list[Want] = []
+        self.serving: list[Want] = []
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -210,6 +211,7 @@ class Healer:
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the wants for ever."""
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self.serving.clear()
         async with asyncio.TaskGroup() as group:
             ready()
             while True:
@@ -229,6 +231,7 @@ class Healer:
             if due:
                 want = min(due, key=lambda want: (want.priority, -want.end))
                 self.wants.remove(want)
+                self.serving.append(want)
                 return want
             await self._until_due(now)
 
@@ -256,6 +259,7 @@ class Healer:
             self.wants.append(want)
             raise
         finally:
+            self.serving.remove(want)
             self._slots.release()
 
     async def _ask(self, want: Want) -> None:
