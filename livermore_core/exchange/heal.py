@@ -125,7 +125,9 @@ class Healer:
         width = WIDTHS[series.timeframe]
         page = await self._call(priority, lambda: self.client.candles(series.symbol, series.timeframe, start, end))
         self.clock.observe(page.moment)
-        held = await self.recorder.store.candles(series, last=1, since=start, until=end)
+        # Where nothing is known there is no row to read.
+        known = self.recorder.ledger(series.symbol, series.timeframe).coverage.within(start, end)
+        held = await self.recorder.store.candles(series, last=1, since=start, until=end) if known else []
         proof = prove(
             page.rows,
             start=start,
