@@ -175,9 +175,10 @@ def _add(plugins: Plugins, plugin: Plugin, load: Callable[[], Any], unwanted: bo
 
 
 def _describe(entry: EntryPoint) -> Plugin:
-    distribution = entry.dist
-    name, version = (distribution.name, distribution.version) if distribution is not None else ("unknown", "0")
-    return Plugin(entry.name, name, version, entry.module)
+    if entry.dist is None:
+        return Plugin(entry.name, "unknown", "0", entry.module)
+    metadata = entry.dist.metadata  # parsed at each access
+    return Plugin(entry.name, metadata["Name"], metadata["Version"], entry.module)
 
 
 def _package(plugin: Plugin) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -53,6 +52,8 @@ def choose(asked: Collection[str], with_symbols: Collection[str], installed: Col
 def split(text: str) -> list[Any]:
     """A list from the environment: JSON, or words with commas."""
     if text.lstrip().startswith("["):
+        import json
+
         try:
             values = json.loads(text)
         except (ValueError, RecursionError):

@@ -10,8 +10,9 @@ import msgspec
 
 from livermore_core.errors import CredentialsError, PermanentError, TransientError
 from livermore_core.exchange.heal import BACKFILL, DEEP, Healer, backoff
+from livermore_core.market.intervals import Intervals
 from livermore_core.market.ledger import Ledger
-from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY
+from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY, Proof
 from livermore_core.market.timeframe import WIDTHS, floor
 
 TIMEFRAME_PRIORITY = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d")
@@ -46,6 +47,13 @@ class _Job:
         self.seen = 0
         self.cause = ""
         self.estimate = 1
+        self.learned, self.traded = Intervals(), 0
+
+    def learn(self, proof: Proof) -> None:
+        """Count what a page of this job proved."""
+        for start, end in proof.covered:
+            self.learned.add(start, end)
+        self.traded += len(proof.rows)
 
 
 class StartupBackfillService:
@@ -111,7 +119,7 @@ class StartupBackfillService:
         width = job.ledger.width
         while True:
             try:
-                covered = await self.healer.fetch(
+                proof = await self.healer.fetch(
                     job.ledger.series,
                     start,
                     end,
@@ -131,8 +139,9 @@ class StartupBackfillService:
                 await asyncio.sleep(backoff(job.failures))
                 continue
             job.pages += 1
-            if not covered and end + RECHECK_DELAY + width < self.healer.clock.now:
+            if not proof.covered and end + RECHECK_DELAY + width < self.healer.clock.now:
                 return self._fail(job, TransientError("the answer proves nothing about its range"))
+            job.learn(proof)
             self._done += 1
             job.estimate -= 1
             self._progress()
@@ -164,8 +173,7 @@ class StartupBackfillService:
                 return max(holes[0][0], until - self.healer.page_size * width), until
             if start <= self._beginning(ledger):
                 return None
-            have = await self.healer.recorder.store.count(ledger.series, start, end)
-            if have >= config.depth:
+            if await self._traded(job, start, end) >= config.depth:
                 return None
             begins = await self._begins(ledger.series.symbol, start - self.healer.page_size * width)
             if begins is not None:
@@ -176,6 +184,13 @@ class StartupBackfillService:
                 self._go_on(ledger, start)
                 return None
             reach += self.healer.page_size * width
+
+    async def _traded(self, job: _Job, start: int, end: int) -> int:
+        """The candles of [start, end): counted as they came where this job alone brought them, else by the store."""
+        ledger = job.ledger
+        if ledger.coverage.within(start, end) == job.learned.within(start, end):
+            return job.traded
+        return await self.healer.recorder.store.count(ledger.series, start, end)
 
     async def _begins(self, symbol: str, start: int) -> int | None:
         """Where the history of `symbol` begins, if that is after `start`: the day candles show QUIET_DAYS without any.

@@ -25,7 +25,7 @@ from livermore_core.exchange.protocol import ExchangeClient, Product
 from livermore_core.exchange.recorder import Recorder
 from livermore_core.market.candle import Candle
 from livermore_core.market.intervals import Interval, Intervals
-from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY, prove
+from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY, Proof, prove
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import WIDTHS, iso
 from livermore_core.market.trade import Trade
@@ -117,8 +117,8 @@ class Healer:
 
     async def fetch(
         self, series: Series, start: int, end: int, *, priority: tuple[float, ...], live: bool, derive: bool = True
-    ) -> list[Interval]:
-        """Ask for one page of at most `page_size` buckets; returns what of it is known afterwards.
+    ) -> Proof:
+        """Ask for one page of at most `page_size` buckets; returns what of it is known now, and written.
 
         Raises TransientError, PermanentError, CredentialsError or StoreError.
         """
@@ -140,7 +140,7 @@ class Healer:
         )
         if proof.covered:
             await self.recorder.learn(series, proof.covered, proof.rows, live=live, derive=derive)
-        return proof.covered
+        return proof
 
     async def rows(self, symbol: str, timeframe: str, start: int, end: int) -> list[Candle] | None:
         """The candles of one page, asked for where the ledger does not know them; None where there is no answer."""
@@ -272,7 +272,7 @@ class Healer:
         end = missing[-1][1]
         start = max(missing[0][0], end - self.page_size * width)
         live = want.priority < DEEP
-        covered = await self.fetch(want.series, start, end, priority=(want.priority, -end), live=live)
+        covered = (await self.fetch(want.series, start, end, priority=(want.priority, -end), live=live)).covered
         for low, high in covered:
             want.verify.remove(low, high)
         left = self._missing(want)

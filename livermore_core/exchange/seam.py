@@ -48,14 +48,14 @@ async def _fill(recorder: Recorder, healer: Healer, symbol: str, timeframe: str,
             return
         start = max(askable[0][0], askable[-1][1] - healer.page_size * ledger.width)
         try:
-            covered = await healer.fetch(
+            proof = await healer.fetch(
                 ledger.series, start, askable[-1][1], priority=(SEAM, -start), live=False, derive=True
             )
         except TransientError:
             await asyncio.sleep(backoff(attempt))
-            covered = []
+            proof = None
         attempt += 1
-        if not covered:
+        if proof is None or not proof.covered:
             await _wait(recorder)
 
 

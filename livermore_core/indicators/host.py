@@ -29,7 +29,7 @@ class SeriesHost:
         self.fed_from = 0
         self.seen = 0
         self.last = 0
-        self._nothing = dict.fromkeys(self._outputs)
+        self._nothing: dict[str, Value] = dict.fromkeys(self._outputs)
         self._base = _Snapshot(make(), 0, 0)
         self._younger: _Snapshot | None = None
         self._since = 0
@@ -81,18 +81,17 @@ class SeriesHost:
         if result is None:
             outputs = self._nothing
         else:
-            results = result if isinstance(result, tuple) else (result,)
-            outputs = dict(zip(self._outputs, results, strict=True))
-            for name, value in outputs.items():
-                if isinstance(value, float) and not isfinite(value):  # an undefined value is never NaN
-                    outputs[name] = None
+            outputs = self._nothing.copy()
+            for name, value in zip(self._outputs, result if isinstance(result, tuple) else (result,), strict=True):
+                if not isinstance(value, float) or isfinite(value):  # an undefined value is never NaN
+                    outputs[name] = value
         return IndicatorValue(
             indicator=self.name,
             time=candle.time,
             outputs=outputs,
             settled=seen >= self.settle,
             provisional=provisional,
-            have=min(seen, self.warmup),
+            have=seen if seen < self.warmup else self.warmup,
             need=self.warmup,
         )
 

@@ -20,7 +20,7 @@ OPEN = "candle.open"
 PREVIEW = "indicator.preview"
 
 
-class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True):
+class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One value of an indicator on a series.
 
     `outputs` maps each output's name to a number, a word, or None while it is undefined. `settled`: at least
@@ -39,7 +39,7 @@ class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One announcement about a series. Its key in the log: exchange, symbol, timeframe, time, revision, kind.
 
     `candle` is None in a `candle.revised` that withdraws a candle (the bucket is EMPTY now). `candle.gap` and
