@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,19 @@ async def test_what_is_not_there_is_said(
 async def test_gaps_name_what_is_unknown(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(await in_thread(printed, capsys, "gaps", "--store", store, "--json"))
     assert [(row["start"], row["end"]) for row in rows] == [("2024-01-01T00:20:00Z", "2024-01-01T00:30:00Z")]
+
+
+@pytest.mark.parametrize(("age", "reason"), [(0.0, "downtime"), (60.0, "not.running")])
+async def test_gaps_believe_a_status_row_while_it_is_fresh(
+    store: str, age: float, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = {"symbol": "BTC-USD", "timeframe": "5m", "attempts": 3, "next_attempt": "2024-01-01T02:00:00Z"}
+    gap = about | {"start": "2024-01-01T00:20:00Z", "end": "2024-01-01T00:30:00Z", "reason": "downtime"}
+    row = {"state": "LIVE", "heartbeat_epoch": time.time() - age, "exchanges": [{"name": "coinbase", "gaps": [gap]}]}
+    async with open_store(store) as opened:
+        await opened.write_status(row)
+    (found,) = json.loads(await in_thread(printed, capsys, "gaps", "--store", store, "--json"))
+    assert found["reason"] == reason
 
 
 async def test_status_of_a_store_that_nobody_runs_is_no(store: str, capsys: pytest.CaptureFixture[str]) -> None:

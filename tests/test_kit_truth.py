@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from livermore_core import CandleStore, Series
+from livermore_core.exchange.heal import DEEP, LIVE
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
+from livermore_core.market.proof import RECHECK_DELAY
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing import Harness, InlineExecutor, MemoryExchange, MemoryStore, harness, run_virtual
@@ -120,6 +122,7 @@ async def run(seed: int, hours: float, lag: float, faults: bool) -> tuple[int, l
             client.down = False
         for symbol in found.following.symbols:
             client.silence(symbol, False)
+            client.drop(symbol, 0)
         await asyncio.sleep(400)  # heal_deadline, virtual
         compared = differences(found, client, await stored(found))
         assert found.following.gaps() == []
@@ -289,3 +292,38 @@ def test_one_failing_symbol_stops_nobody_else_R30() -> None:
     incomplete, filled = run_virtual(partly())
     assert {series.split(":")[1] for series in incomplete} == {"CCC-USD"}
     assert {"AAA-USD", "BBB-USD", "DDD-USD"} <= filled
+
+
+def test_a_want_that_joins_another_keeps_the_later_moment_and_the_higher_priority() -> None:
+    async def joined() -> tuple[list[tuple[int, int, int, float]], str | None]:
+        client = exchange(1, 1.0)
+        async with harness(client, MemoryStore()) as found:
+            healer = found.following.healer
+            found.following.clock.observe(client.now())
+            bucket = int(client.now()) // 60 * 60
+            series = Series("memory", "AAA-USD", "1m")
+            healer.want(series, bucket - 60, bucket, "test", after=bucket, priority=DEEP)
+            healer.want(series, bucket, bucket + 60, "test", after=bucket + 60, priority=LIVE)
+            (listed,) = found.following.gaps()
+            return [(w.start - bucket, w.end - bucket, w.priority, w.after - bucket) for w in healer.wants], listed[
+                "next_attempt"
+            ]
+
+    wants, next_attempt = run_virtual(joined())
+    assert wants == [(-60, 60, LIVE, 60 + RECHECK_DELAY)]
+    assert next_attempt == "2024-01-03T08:21:10Z"
+
+
+def test_gaps_tell_when_a_failed_request_is_tried_again() -> None:
+    async def failing() -> list[str | None]:
+        client = exchange(2, 1.0)
+        async with harness(client, MemoryStore()) as found:
+            await found.live()
+            client.fail("AAA-USD")
+            client.drop("AAA-USD", 3)
+            await asyncio.sleep(600)
+            return [gap["next_attempt"] for gap in found.following.gaps() if gap["attempts"]]
+
+    moments = run_virtual(failing())
+    assert moments
+    assert all(moment is not None for moment in moments)

@@ -11,6 +11,7 @@ import click
 from livermore_core.cli.finding import find_symbol
 from livermore_core.cli.loading import reader
 from livermore_core.cli.output import reading_options, show
+from livermore_core.cli.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.market.timeframe import iso
 
 COLUMNS = ("exchange", "symbol", "timeframe", "start", "end", "reason", "attempts", "next_attempt")
@@ -31,18 +32,21 @@ def gaps(symbol: str | None, as_json: bool, store: str | None, file: Path | None
 async def _rows(file: Path | None, store: str | None, symbol: str | None) -> list[dict[str, Any]]:
     async with reader(file, store) as opened:
         chosen = await opened.series() if symbol is None else await find_symbol(opened, symbol)
-        status = await opened.read_status() or {}
-        wanted = [gap | {"exchange": each["name"]} for each in status.get("exchanges", ()) for gap in each["gaps"]]
+        status = await opened.read_status()
+        # What a process that is gone wanted is wanted by nobody.
+        is_running = state_of(status) not in (NOT_RUNNING, STUCK)
+        exchanges = status["exchanges"] if status is not None and is_running else ()
+        wanted = [gap | {"exchange": each["name"]} for each in exchanges for gap in each["gaps"]]
         rows = []
         for series in chosen:
             coverage = await opened.coverage(series)
             for start, end in coverage.missing(coverage.start or 0, coverage.end or 0):
-                rows.append(_row(series, iso(start), iso(end), wanted))
+                rows.append(_row(series, iso(start), iso(end), wanted, "not.followed" if is_running else "not.running"))
     return rows
 
 
-def _row(series: Any, start: str, end: str, wanted: list[dict[str, Any]]) -> dict[str, Any]:
-    """A hole, with what the running process says of it: the want that overlaps it."""
+def _row(series: Any, start: str, end: str, wanted: list[dict[str, Any]], unwanted: str) -> dict[str, Any]:
+    """A hole, with what the running process says of it: the want that overlaps it, or why there is none."""
     exchange, symbol, timeframe = series
     said = next(
         (
@@ -60,7 +64,7 @@ def _row(series: Any, start: str, end: str, wanted: list[dict[str, Any]]) -> dic
         "timeframe": timeframe,
         "start": start,
         "end": end,
-        "reason": said.get("reason", "not.followed"),
+        "reason": said.get("reason", unwanted),
         "attempts": said.get("attempts", 0),
         "next_attempt": said.get("next_attempt"),
     }

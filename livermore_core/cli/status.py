@@ -15,6 +15,7 @@ from livermore_core.cli.output import reading_options
 from livermore_core.errors import ExitCode
 
 FRESH = 30.0
+NOT_RUNNING, STUCK = "NOT RUNNING", "STUCK OR KILLED"
 
 
 @click.command(epilog="Example: livermore status && echo live")
@@ -22,7 +23,7 @@ FRESH = 30.0
 def status(as_json: bool, store: str | None, file: Path | None) -> int:
     """Print the state of the process and of what it follows, with reason codes. Exit 0 only when live."""
     row = asyncio.run(_row(file, store))
-    state = _state(row)
+    state = state_of(row)
     if as_json:
         click.echo(json.dumps((row or {}) | {"state": state}, indent=1))
     else:
@@ -35,10 +36,11 @@ async def _row(file: Path | None, store: str | None) -> dict[str, Any] | None:
         return await opened.read_status()
 
 
-def _state(row: dict[str, Any] | None) -> str:
+def state_of(row: dict[str, Any] | None) -> str:
+    """What a status row says of the process, or that it is gone."""
     if row is None or row["state"] == "STOPPED":
-        return "NOT RUNNING"
-    return str(row["state"]) if time.time() - row["heartbeat_epoch"] < FRESH else "STUCK OR KILLED"
+        return NOT_RUNNING
+    return str(row["state"]) if time.time() - row["heartbeat_epoch"] < FRESH else STUCK
 
 
 def _say(state: str, row: dict[str, Any] | None) -> None:

@@ -13,7 +13,7 @@ from livermore_core.exchange.backfill import BackfillConfig, StartupBackfillServ
 from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.feed import LiveFeed
-from livermore_core.exchange.heal import Healer, backoff
+from livermore_core.exchange.heal import Healer, Want, backoff
 from livermore_core.exchange.protocol import ExchangeClient
 from livermore_core.exchange.quiet import QuietProbe
 from livermore_core.exchange.recorder import Recorder
@@ -192,11 +192,15 @@ class Following:
                 "reason": want.reason,
                 "attempts": want.attempts,
                 "cause": want.cause,
-                "next_attempt": iso(want.after) if want.after > self.clock.now else None,
-                "next_attempt_seconds": round(max(0.0, want.due - now), 1),
+                "next_attempt": self._next_attempt(want, now),
             }
             for want in wants
         ]
+
+    def _next_attempt(self, want: Want, now: float) -> str | None:
+        """When a want is due, on the exchange's clock; None where that is now, or the clock is not known."""
+        moment = max(want.after, self.clock.now + want.due - now)
+        return iso(moment) if moment > self.clock.now > 0.0 else None
 
     def is_live(self) -> bool:
         """Whether the feed is acknowledged and the seam is closed."""

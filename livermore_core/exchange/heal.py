@@ -103,15 +103,18 @@ class Healer:
         always: bool = False,
     ) -> None:
         """Have [start, end) of a series asked for until it is known; `always`: even where it is known already."""
+        moment = after + RECHECK_DELAY if after else 0.0
         for waiting in self.wants:
             if waiting.series == series and waiting.reason == reason and waiting.start <= end and start <= waiting.end:
                 waiting.start, waiting.end = min(start, waiting.start), max(end, waiting.end)
+                waiting.priority = min(priority, waiting.priority)
                 if always:
                     waiting.verify.add(start, end)
-                waiting.after = max(after, waiting.after) if waiting.attempts == 0 else waiting.after
+                if waiting.attempts == 0 and moment > waiting.after:
+                    self._not_before(waiting, moment)
                 return
         want = Want(series, start, end, reason, priority, verify=Intervals([(start, end)] if always else []))
-        self._not_before(want, after + RECHECK_DELAY if after else 0.0)
+        self._not_before(want, moment)
         self.wants.append(want)
         self._wake.set()
 

@@ -99,8 +99,9 @@ class MemoryExchange:
                 if self._silent and symbol in self._silent:
                     continue
                 first, sent[symbol] = sent[symbol], until
-                dropped = min(self._drop.pop(symbol, 0), until - first)
+                dropped = min(self._drop.get(symbol, 0), until - first)
                 if dropped:
+                    self._drop[symbol] -= dropped
                     yield Lost(1)
                 for trade in self._trades(symbol, first + dropped, until):
                     yield trade
@@ -141,7 +142,7 @@ class MemoryExchange:
             self._cut.set()
 
     def drop(self, symbol: str, trades: int) -> None:
-        """Lose the next trades of a symbol, with a hole in the sequence."""
+        """Lose the next trades of a symbol, each time with a hole in the sequence."""
         self._drop[symbol] = trades
 
     def silence(self, symbol: str, silent: bool = True) -> None:

@@ -41,8 +41,12 @@ class IndicatorCalculationService:
         with self._context.subscribe({CLOSED, GAP, OPEN, *CHANGES}) as announced:
             await self._warm_all()
             ready()
+            lost = 0
             while True:
                 await self._take(await announced.get())
+                if announced.lost > lost:  # what the bound dropped stands in the store
+                    lost = announced.lost
+                    await self._resync_all()
 
     # ---- warming ----
 
@@ -107,6 +111,12 @@ class IndicatorCalculationService:
         for host in self._hosts[series]:
             if candle.time > host.last:
                 self._context.publish(_event(series, host.peek(candle), PREVIEW))
+
+    async def _resync_all(self) -> None:
+        work = _Work()
+        for series in self._hosts:
+            await self._resync(series, work)
+        await self._commit(work)
 
     async def _resync(self, series: Series, work: _Work) -> None:
         """Something changed, or became known: replay what can be replayed, rebuild else, publish what differs."""

@@ -9,6 +9,7 @@ import pytest
 from livermore_indicators import IndicatorCalculationService, MacdV
 
 from livermore_core import Batch, Candle, Event, IndicatorValue, Series, SeriesChange, SeriesHost
+from livermore_core.bus import BOUND
 from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
 
 START = 1_704_270_034.0
@@ -206,3 +207,28 @@ def test_a_young_series_publishes_nothing_across_a_hole_I5() -> None:
             return [event.time // 60 for _, event in await store.events(limit=9999) if event.kind == VALUE]
 
     assert run_virtual(broken()) == list(range(100, 155))
+
+
+def test_what_a_full_backlog_drops_is_read_from_the_store() -> None:
+    async def flooded() -> tuple[int, int]:
+        client, store = market(11, 1.0), MemoryStore()
+        series = Series("memory", "AAA-USD", "1m")
+        about = {"exchange": "memory", "symbol": "AAA-USD", "timeframe": "1m"}
+        async with following(client, store) as found:  # type: ignore[attr-defined]
+            await stages(found)
+            await asyncio.sleep(300)
+            newest = (await store.candles(series, last=1))[0].time + 60
+            row = Candle(newest, 10.0, 12.0, 9.0, 11.0, 1.0)
+            event = Event(kind="candle.closed", time=newest, candle=row, **about)  # type: ignore[arg-type]
+            change = SeriesChange(series=series, rows=[row], covered=[(newest, newest + 60)])
+            await store.transact(Batch(changes=[change], events=[event]))
+            found.bus.publish(event)
+            preview = Event(kind="candle.open", time=newest + 60, **about)  # type: ignore[arg-type]
+            for _ in range(BOUND):
+                found.bus.publish(preview)
+            await asyncio.sleep(1)
+            (value,) = await store.values(series)
+            return value.time, newest
+
+    found, expected_time = run_virtual(flooded())
+    assert found == expected_time
