@@ -60,7 +60,7 @@ def hide(secret: str) -> None:
 def clean(value: Any) -> Any:
     """`value` with secrets masked, unsafe characters escaped, and every string cut at LONGEST characters."""
     if isinstance(value, str):
-        return _cut(_escape(mask(value)))
+        return _cut(harmless(value))
     if isinstance(value, Mapping):
         return {clean(str(key)): clean(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -77,6 +77,11 @@ def mask(text: str) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(MASK, text)
     return text
+
+
+def harmless(text: str) -> str:
+    """`text` at its full length, with secrets masked and unsafe characters escaped."""
+    return _escape(mask(text))
 
 
 def _set_up(format: str, level: str, stream: TextIO | None) -> None:
@@ -96,10 +101,10 @@ def _set_up(format: str, level: str, stream: TextIO | None) -> None:
 
 def _make_harmless(logger: Any, name: str, fields: MutableMapping[str, Any]) -> Mapping[str, Any]:
     exception = fields.pop("exception", None)
-    harmless: dict[str, Any] = clean(fields)
+    cleaned: dict[str, Any] = clean(fields)
     if exception is not None:  # a traceback is useless when it is cut
-        harmless["exception"] = _escape(mask(exception))
-    return harmless
+        cleaned["exception"] = harmless(exception)
+    return cleaned
 
 
 def _to_json(logger: Any, name: str, fields: Mapping[str, Any]) -> str:
@@ -129,7 +134,9 @@ def _cut(text: str) -> str:
 def _forms(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "replace")
     encoded = base64.b64encode(raw).decode()
-    lines = {line for line in secret.replace("\\n", "\n").splitlines() if len(line) >= SHORTEST_LINE}
+    # The armour of a key is no secret, and what looks like another key is known by it.
+    split = secret.replace("\\n", "\n").splitlines()
+    lines = {line for line in split if len(line) >= SHORTEST_LINE and not line.startswith("-----")}
     escaped = json.dumps(secret)[1:-1]
     return {secret, encoded, encoded.rstrip("="), quote(secret, safe=""), raw.hex(), escaped, *lines}
 

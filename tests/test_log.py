@@ -97,6 +97,11 @@ def test_what_looks_like_a_secret_is_masked_without_being_known_SK07(text: str, 
     assert secret not in "".join(lines(text=text))
 
 
+def test_a_known_key_does_not_show_another_one_SK07() -> None:
+    log.hide(PEM.replace("canarycanary", "another"))
+    assert "canarycanary" not in "".join(lines(text=PEM))
+
+
 def test_a_traceback_is_one_line_and_masked_SK08() -> None:
     log.hide(CANARY)
     stream = io.StringIO()

@@ -22,6 +22,7 @@ COMMANDS = {
     "indicators": ("indicators", "latest indicator values of a symbol"),
     "gaps": ("gaps", "what is unknown, and when it is asked for"),
     "status": ("status", "what the running process says of itself"),
+    "doctor": ("doctor", "what is wrong here, and what to do about it"),
 }
 
 EPILOG = """\b

@@ -31,13 +31,17 @@ def load(
     exchanges: Sequence[str] = (),
     symbols: Sequence[str] = (),
     timeframes: Sequence[str] = (),
+    problems: list[str] | None = None,
 ) -> Settings:
     """The settings of a run. Raises ConfigurationError with one line for each thing that is wrong.
 
     `overrides` are flags as a tree, e.g. {"store": url}; `exchanges`, `symbols`, `timeframes` are those of the flags.
+    With a list of `problems` those lines go there, nothing is raised for them, and defaults stand for what is wrong.
     """
     environ = os.environ if environ is None else environ
-    problems = list(plugins.conflicts)
+    is_patient = problems is not None
+    problems = [] if problems is None else problems
+    problems += plugins.conflicts
     models = _models(plugins, problems)
     schema = tree(models, [plugin.name for plugin in plugins.found])
     layers = Layers()
@@ -56,7 +60,7 @@ def load(
     settings = Rules(layers, shape, plugins, models, notes).settings(followed, path)
     required, missing = required_plugins(layers, plugins, followed, settings)
     problems += missing
-    if problems:
+    if problems and not is_patient:
         raise ConfigurationError("\n".join(dict.fromkeys(problems)))
     update = {"required": required, "notes": tuple(dict.fromkeys(notes)), "origins": layers.origins()}
     return settings.model_copy(update=update)

@@ -69,7 +69,8 @@ class ExchangeClient(Protocol):
     """One open exchange. Every method raises TransientError, PermanentError or CredentialsError on failure.
 
     Optional: `async def last_trade(symbol) -> Trade | None` (asked when a symbol has been quiet), `async def held() ->
-    list[str]` (symbols the account holds) and `requests_per_second: float` (where a key allows another pace).
+    list[str]` (symbols the account holds), `requests_per_second: float` (where a key allows another pace), and `async
+    def credentials() -> str` (what the key may do: some of view, trade, transfer, with commas; "" without a key).
     """
 
     async def products(self) -> list[Product]:

@@ -7,9 +7,10 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from livermore_core.errors import StoreHeldError
 
@@ -17,8 +18,7 @@ from livermore_core.errors import StoreHeldError
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
     """Hold `<path>.lock` inside the block. Raises StoreHeldError that names the holder."""
-    lock = path.with_name(path.name + ".lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(_beside(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,3 +32,26 @@ def only_writer(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(path: Path) -> dict[str, Any] | None:
+    """What the holder of the lock says of itself: pid, host, since; None where nobody holds it. Makes nothing."""
+    try:
+        descriptor = os.open(_beside(path), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        # Whether a lock is held is known by asking for it; a shared one, let go at once, keeps no other reader out.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with suppress(ValueError):
+            said = json.loads(os.pread(descriptor, 4096, 0))
+            return said if isinstance(said, dict) else {}
+        return {}
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")

@@ -39,7 +39,10 @@ class Batch(msgspec.Struct, kw_only=True):
 
 
 class CandleStore(Protocol):
-    """One open store. Every method raises StoreError where the store cannot be read or written."""
+    """One open store. Every method raises StoreError where the store cannot be read or written.
+
+    Optional: `async def check() -> None` (reads everything there is, and raises StoreError where it is corrupt).
+    """
 
     async def transact(self, batch: Batch) -> str:
         """Make the batch durable as one transaction; returns the cursor after its events.

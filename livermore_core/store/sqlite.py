@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from livermore_core.errors import ConfigurationError, StoreAbsentError, StoreError
+from livermore_core.errors import StoreAbsentError, StoreError
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
 from livermore_core.store.protocol import Batch
-from livermore_core.store.schema import COLUMNS, TABLES, VERSION, to_candle
+from livermore_core.store.schema import COLUMNS, to_candle
+from livermore_core.store.sqlite_file import connect, make_room, path_of, refuse_newer, set_aside_if_corrupt
 from livermore_core.store.sqlite_writer import Writer
 
 Answer = TypeVar("Answer")
 
-BUSY_SECONDS = 5.0
-
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, read_only: bool = False, executor: Executor | None = None
+    url: str, *, read_only: bool = False, glance: bool = False, executor: Executor | None = None
 ) -> AsyncIterator[SqliteStore]:
     """Open `sqlite:///relative` or `sqlite:////absolute`; `executor` runs every statement (one thread by default).
 
+    A `glance` is a reader that makes no file at all, and need not see what is written while it looks.
     Raises ConfigurationError for a path that cannot be written, StoreHeldError where another instance writes it,
-    StoreError where there is nothing to read.
+    StoreError where there is nothing to read, or the file cannot be opened.
     """
-    path = _path_of(url)
+    path = path_of(url)
     async with AsyncExitStack() as stack:
         if executor is None:
             executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="livermore-store"))
@@ -47,66 +45,19 @@ async def open_store(
             if not path.is_file():
                 raise StoreAbsentError(f"{path}: there is no store here yet; `livermore start` makes one")
         else:
-            _make_room(path)
+            make_room(path)
             stack.enter_context(only_writer(path))
-            rebuilt = _set_aside_if_corrupt(path)
+            rebuilt = set_aside_if_corrupt(path)
         loop = asyncio.get_running_loop()
-        connection = await loop.run_in_executor(executor, _connect, path, read_only)
+        try:
+            connection = await loop.run_in_executor(executor, connect, path, read_only, glance)
+        except sqlite3.Error as error:
+            raise StoreError(_said(path, error)) from error
         store = SqliteStore(connection, executor, path, rebuilt)
         try:
             yield store
         finally:
             await asyncio.shield(loop.run_in_executor(executor, connection.close))
-
-
-def _path_of(url: str) -> Path:
-    return Path(url.removeprefix("sqlite:///")).expanduser()
-
-
-def _make_room(path: Path) -> None:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.is_dir():
-            raise ConfigurationError(f"{path} is a directory; name a file, e.g. sqlite:///{path}/livermore.sqlite")
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: the store cannot be written: {error.strerror}; choose another place with --store"
-        ) from None
-
-
-def _set_aside_if_corrupt(path: Path) -> Path | None:
-    """Move a file that is no sound database aside (never delete it); returns where it went."""
-    connection = sqlite3.connect(path)
-    try:
-        if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-            return None
-    except sqlite3.DatabaseError:
-        pass
-    finally:
-        connection.close()
-    aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    return aside
-
-
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    source = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    connection = sqlite3.connect(source, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
-    if read_only:
-        return connection
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found > VERSION:
-        connection.close()
-        raise ConfigurationError(f"{path} was written by a newer livermore (schema {found}); upgrade livermore")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.executescript(TABLES)
-    connection.execute(f"PRAGMA user_version={VERSION}")
-    return connection
 
 
 class SqliteStore:
@@ -231,6 +182,13 @@ class SqliteStore:
         rows = await self._rows("SELECT payload FROM status")
         return msgspec.json.decode(rows[0][0], type=dict[str, Any]) if rows else None
 
+    async def check(self) -> None:
+        """Read the whole file. Raises StoreError where it is corrupt, ConfigurationError where its schema is newer."""
+        ((found,),) = await self._rows("PRAGMA quick_check(1)")
+        if found != "ok":
+            raise StoreError(f"{self.path}: {' '.join(found.split())}")
+        await self._run(refuse_newer, self._connection, self.path)
+
     async def trim(self, keep: Mapping[str, int]) -> int:
         """Keep the newest candles per series."""
         return await self._run(self._writer.trim, dict(keep))
@@ -244,4 +202,8 @@ class SqliteStore:
         try:
             return await asyncio.shield(running)
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}") from error
+            raise StoreError(_said(self.path, error)) from error
+
+
+def _said(path: Path, error: sqlite3.Error) -> str:
+    return f"{path}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}"

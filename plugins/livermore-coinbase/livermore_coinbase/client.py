@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from livermore_coinbase.account import holdings, key_rights
+from livermore_coinbase.account import KeyRights, holdings, key_rights
 from livermore_coinbase.auth import CorrectedClock, Signer
 from livermore_coinbase.catalogue import Catalogue, catalogue, followed_by
 from livermore_coinbase.keys import KEY_VARIABLE, load_keys
@@ -50,6 +50,7 @@ _SERVER_LIMIT = "350"
 _PUBLIC_PACE, _KEYED_PACE = 8.0, 10.0
 _ASK_AGAIN = 900.0
 _MOST_PAGES = 200
+_TOO_POWERFUL = "credentials.too_powerful: the API key may trade or transfer; create one with the right `view` alone"
 
 
 class CoinbaseClient:
@@ -102,6 +103,15 @@ class CoinbaseClient:
         symbols = [followed_by(currency, found) for currency in await self._held_currencies()]
         return list(dict.fromkeys(symbol for symbol in symbols if symbol is not None))
 
+    async def credentials(self) -> str:
+        """What the key may do ("view, trade"); "" without a key. Raises CredentialsError where it is not accepted."""
+        if self._signer is None:
+            return ""
+        rights = await self._rights()
+        if not rights.can_view:
+            raise CredentialsError("credentials.insufficient: the API key lacks the right `view`")
+        return ", ".join(word for word in ("view", "trade", "transfer") if getattr(rights, f"can_{word}"))
+
     def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Message, None]:
         """One connection's life: subscribe to `symbols`, yield what comes, end by raising."""
         aliases = self._catalogue.canonical if self._catalogue else {}
@@ -151,7 +161,7 @@ class CoinbaseClient:
         if self._rights_known:
             return
         try:
-            rights = key_rights((await self._rest.get("/key_permissions", signed=True)).body)
+            rights = await self._rights()
         except (ExchangeError, CredentialsError) as error:
             if self._require_view_only:
                 raise
@@ -160,12 +170,14 @@ class CoinbaseClient:
             return
         self._rights_known = True
         if rights.can_trade or rights.can_transfer:
-            problem = (
-                "credentials.too_powerful: the API key may trade or transfer; create one with the right `view` alone"
-            )
-            if self._require_view_only:
-                raise CredentialsError(problem)
-            LOG.warning(problem)
+            LOG.warning(_TOO_POWERFUL)
+
+    async def _rights(self) -> KeyRights:
+        """What the key may do. Raises CredentialsError where that is more than is wanted."""
+        rights = key_rights((await self._rest.get("/key_permissions", signed=True)).body)
+        if self._require_view_only and (rights.can_trade or rights.can_transfer):
+            raise CredentialsError(_TOO_POWERFUL)
+        return rights
 
 
 def _checked(symbol: str) -> str:

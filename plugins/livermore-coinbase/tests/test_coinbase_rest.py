@@ -368,6 +368,33 @@ async def test_c05_such_a_key_can_be_refused(coinbase: Any) -> None:
             await strict.products()
 
 
+@pytest.mark.parametrize(
+    ("rights", "said"), [({}, "view"), ({"can_trade": True, "can_transfer": True}, "view, trade, transfer")]
+)
+async def test_c05_what_the_key_may_do_is_told(
+    coinbase: Any, keyed: CoinbaseClient, rights: dict[str, bool], said: str
+) -> None:
+    account_server(coinbase, **rights)
+    assert await keyed.credentials() == said
+
+
+async def test_c04_c05_a_key_that_may_not_look_or_may_too_much_is_refused(coinbase: Any, keyed: CoinbaseClient) -> None:
+    account_server(coinbase, can_view=False)
+    with pytest.raises(CredentialsError, match=r"credentials\.insufficient"):
+        await keyed.credentials()
+    account_server(coinbase, can_trade=True)
+    key = {"api_key": SecretStr(NAME), "api_secret": SecretStr(PEM)}
+    async with open_client(coinbase.settings(require_view_only=True, **key)) as strict:
+        for _ in range(2):
+            with pytest.raises(CredentialsError, match="too_powerful"):
+                await strict.credentials()
+
+
+async def test_without_a_key_nobody_is_asked_what_it_may_do(coinbase: Any, client: CoinbaseClient) -> None:
+    assert await client.credentials() == ""
+    assert coinbase.requests == []
+
+
 async def test_g7_sk07_no_fault_shows_the_key(
     coinbase: Any, keyed: CoinbaseClient, caplog: pytest.LogCaptureFixture
 ) -> None:
