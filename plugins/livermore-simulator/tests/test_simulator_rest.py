@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from livermore_simulator import Quirks
+from livermore_simulator import Quirks, SyntheticMarket
 
 NOON = 1_704_283_200
 JWT = {"Authorization": "Bearer a.b.c"}
@@ -107,6 +107,19 @@ async def test_products_come_in_alias_pairs(serve: Any, market: Any, unknown_mem
     assert (await client.get("/market/products/BTC-USDC")).json() == named["BTC-USDC"]
     last = client.exchange.truth.minutes("BTC-USD", 60, NOON - 60, NOON, float(NOON))[-1]
     assert float(named["BTC-USD"]["price"]) == last.close
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+async def test_the_best_known_products_have_the_largest_turnover(serve: Any, seed: int) -> None:
+    client = await serve(SyntheticMarket(12, start=NOON, seed=seed, days=2))
+    rows = [row for row in (await client.get("/market/products")).json()["products"] if not row["alias"]]
+    names = [row["product_id"] for row in rows]
+    ranked = sorted(rows, key=lambda row: -float(row["approximate_quote_24h_volume"]))
+    largest = [row["product_id"] for row in ranked]
+    assert largest[:3] == names[:3] == ["BTC-USD", "ETH-USD", "SOL-USD"]
+    assert set(largest[:8]) == set(names[:8])  # what is followed by default is liquid
+    prices = [float(row["price"]) for row in ranked[:3]]
+    assert prices == sorted(prices, reverse=True)
 
 
 async def test_last_trades_are_newest_first_and_not_of_the_future(serve: Any, market: Any) -> None:
