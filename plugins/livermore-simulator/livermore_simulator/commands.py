@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +18,8 @@ from livermore_simulator.server import SimulatedExchange
 from livermore_simulator.synthetic import SyntheticMarket
 
 RECORDED_START = "2024-01-03T00:00:00Z"
+# A market is made day by day; much faster, and making it takes all the time there is, even that for a signal.
+FASTEST = 100_000
 QUIRKS = {"default": Quirks(), "all": Quirks.all(), "none": Quirks.none()}
 EPILOG = """\b
 Examples:
@@ -39,16 +43,26 @@ class Moment(click.ParamType[float]):
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+class Number(click.FloatRange):
+    """A range with an end, for `inf`, and without `nan`, which no comparison keeps out."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        number: float = super().convert(value, parameter, context)
+        if isnan(number):
+            self.fail(f"{value!r} is no number; write e.g. 60")
+        return number
+
+
 @click.command(epilog=EPILOG)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on loopback; any free one if not given.")
 @click.option("--data", "directory", type=click.Path(path_type=Path), metavar="DIR", help="Recorded candle files.")
 @click.option("--period", default=PERIOD, show_default=True, help="Which of the recorded files.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the market and of every quirk.")
-@click.option("--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="0 holds time still.")
+@click.option("--speed", type=Number(0, FASTEST), default=1.0, show_default=True, help="0 holds time still.")
 @click.option("--start", type=Moment(), help="Exchange time to start at (ISO 8601).")
 @click.option("--products", type=int, default=12, show_default=True, help="Synthetic products.")
 @click.option("--quirks", type=click.Choice(list(QUIRKS)), default="default", show_default=True)
-@click.option("--latency", type=click.FloatRange(min=0), default=0.0, metavar="MS", help="Of each REST answer.")
+@click.option("--latency", type=Number(0, 60_000), default=0.0, metavar="MS", help="Of each REST answer.")
 def simulate(
     port: int,
     directory: Path | None,

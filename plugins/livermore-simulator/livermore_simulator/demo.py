@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from livermore_core import run_in_foreground
+from livermore_simulator.commands import FASTEST, Number
 from livermore_simulator.server import SimulatedExchange
 from livermore_simulator.synthetic import SyntheticMarket
 
@@ -21,11 +22,11 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True)
+@click.option("--speed", type=Number(0, FASTEST, min_open=True), default=60.0, show_default=True)
 @click.option("--products", type=click.IntRange(1, 50), default=12, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the market.")
 @click.option("--store", metavar="URL", help="Keep what is collected; forgotten at the end if not given.")
-@click.option("--for", "seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after SECONDS.")
+@click.option("--for", "seconds", type=Number(0, 1e9, min_open=True), help="Stop after SECONDS.")
 def demo(speed: float, products: int, seed: int, store: str | None, seconds: float | None) -> int:
     """Watch candles close and MACD-V change on a simulated market that runs at 60 times the speed."""
     click.echo(f"a simulated market of {products} products at {speed:g} times the speed; Ctrl-C stops", err=True)

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from livermore_simulator import Quirks
 from livermore_simulator.commands import simulate
+from livermore_simulator.demo import demo
 
 NOON = 1_704_283_200
 
@@ -79,7 +80,11 @@ def test_sets_of_quirks() -> None:
         (["--data", "nowhere"], "--data: nowhere: no file coinbase_<product>_1m_2023-12-08_2024-01-04.csv.gz"),
         (["--data", ".", "--period", "then", "--start", "2024-01-04"],
          "--start: outside of what is recorded: 2024-01-03T12:00Z to 2024-01-03T12:01Z"),
-        (["--speed", "-1"], "'--speed': -1.0 is not in the range x>=0."),
+        (["--speed", "-1"], "'--speed': -1.0 is not in the range 0<=x<=100000."),
+        (["--speed", "inf"], "'--speed': inf is not in the range 0<=x<=100000."),
+        (["--speed", "nan"], "'--speed': 'nan' is no number; write e.g. 60"),
+        (["--latency", "inf"], "'--latency': inf is not in the range 0<=x<=60000."),
+        (["--latency", "nan"], "'--latency': 'nan' is no number; write e.g. 60"),
         (["--quirks", "some"], "'--quirks': 'some' is not one of 'default', 'all', 'none'."),
     ],
 )  # fmt: skip
@@ -93,6 +98,14 @@ def test_simulate_refuses_wrong_input(
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == f"Error: Invalid value for {said}"
     assert result.stderr.count("Error") == 1
+
+
+@pytest.mark.parametrize("option", ["--speed", "--for"])
+@pytest.mark.parametrize("value", ["nan", "inf", "0"])
+def test_demo_refuses_what_is_no_pace_and_no_time(option: str, value: str) -> None:
+    result = CliRunner().invoke(demo, [option, value])
+    assert result.exit_code == 2
+    assert f"Error: Invalid value for '{option}': " in result.stderr
 
 
 def test_simulate_says_that_its_port_is_taken() -> None:
