@@ -180,6 +180,8 @@ class SimulatedExchange:
         self.connected += 1
         try:
             await connection.serve()
+        except ConnectionError:
+            pass  # nobody is there any more to be told
         finally:
             self._sockets.pop(socket, None)
         return socket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -284,6 +285,25 @@ async def test_connections_closed_by_the_exchange(serve: Any, code: int | None, 
     await client.exchange.close_connections(code)
     assert await waiting == seen
     assert (await (await client.feed()).ask("heartbeats"))[0]["sequence_num"] == 0
+
+
+async def left(client: Any, count: int) -> None:
+    """Wait until the exchange knows of so many connections."""
+    async with asyncio.timeout(5.0):
+        while (await client.get("/control/state")).json()["connections"] != count:
+            pass
+
+
+async def test_a_client_that_dies_in_the_middle_of_a_subscribe_is_no_error(
+    serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await serve()
+    feed, other = await client.feed(), await client.feed()
+    await feed.socket.send_json({"type": "subscribe", "channel": "candles", "product_ids": ALL})
+    feed.socket.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+    await other.ask("heartbeats")
+    await left(client, 1)
+    assert caplog.records == []
 
 
 async def test_limits_of_connections_and_messages(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
