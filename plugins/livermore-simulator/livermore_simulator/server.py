@@ -41,12 +41,13 @@ class SimulatedExchange:
         latency: float = 0.0,
         port: int = 0,
         subscribe_within: float = 5.0,
+        read_within: float = 5.0,
     ) -> None:
         self.market, self.seed = market, market.seed
         self.clock = SimulationClock(start, speed)
         self.quirks = quirks or Quirks()
         self.truth = Truth(market)
-        self.latency, self.subscribe_within = latency, subscribe_within
+        self.latency, self.subscribe_within, self.read_within = latency, subscribe_within, read_within
         self.requests: deque[tuple[float, str, str, str, int]] = deque(maxlen=REMEMBERED)
         self.statuses: Counter[int] = Counter()
         self.candle_requests = 0
@@ -135,7 +136,8 @@ class SimulatedExchange:
             if code is None:
                 connection.abort()
             else:
-                await socket.close(code=code)
+                # One that reads nothing must not hold this up.
+                await socket.close(code=code, drain=False)
 
     def drop_frames(self, count: int) -> None:
         """The next frames with trades or candles get a sequence number and are not sent."""

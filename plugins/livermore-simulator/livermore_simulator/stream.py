@@ -155,10 +155,19 @@ class Connection:
         if self._exchange.quirks.unknown_members and self._sequence % 97 == 13:
             frame["a_member_of_next_year"] = [1, {"x": None}]
         self._sequence += 1
-        await self._socket.send_str(wire.encode(frame).decode())
+        await self._send(frame)
 
     async def _error(self, text: str) -> None:
-        await self._socket.send_str(wire.encode({"type": "error", "message": text}).decode())
+        await self._send({"type": "error", "message": text})
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        # A slow reader may hold up exchange time, one that reads nothing may not. It is no timeout, since all who write
+        # to a socket wait on one future: cancelling one of them would cancel the others.
+        overdue = asyncio.get_running_loop().call_later(self._exchange.read_within, self.abort)
+        try:
+            await self._socket.send_str(wire.encode(frame).decode())
+        finally:
+            overdue.cancel()
 
 
 def _beat(stamp: float) -> dict[str, Any]:

@@ -306,6 +306,17 @@ async def test_a_client_that_dies_in_the_middle_of_a_subscribe_is_no_error(
     assert caplog.records == []
 
 
+async def test_a_client_that_never_reads_is_dropped_and_time_goes_on(serve: Any) -> None:
+    client = await serve(read_within=0.2)
+    deaf, feed = await client.feed(), await client.feed()
+    await feed.ask("heartbeats")
+    # Snapshots of more bytes than every buffer on the way takes.
+    await deaf.socket.send_json({"type": "subscribe", "channel": "candles", "product_ids": ALL * 200})
+    await left(client, 1)
+    await feed.play(60)
+    assert await deaf.closed() == 1006
+
+
 async def test_limits_of_connections_and_messages(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livermore_simulator.limits.time", SimpleNamespace(monotonic=lambda: 0.0))
     client = await serve()
