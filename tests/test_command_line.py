@@ -186,6 +186,8 @@ WRONG = {
     "symbol name": (["start", "--symbol", "btc usd"], {}, "", 78, "btc usd"),
     "indicator": (["start"], {"LIVERMORE_INDICATORS": '{"macdv": {}}'}, "", 78, "did you mean 'macd-v'?"),
     "absent store": (["candles", "BTC-USD", "5m", "--store", "sqlite:///none.sqlite"], {}, "", 1, "none.sqlite"),
+    "empty store": (["candles", "BTC-USD", "5m", "--store", "sqlite:///empty"], {}, "", 1, "empty: there is no store"),
+    "no database": (["candles", "BTC-USD", "5m", "--store", "sqlite:///key.json"], {}, "", 74, "key.json: SQLITE"),
     "plain http": (["start"], {"LIVERMORE_EXCHANGES__COINBASE__REST_URL": "http://example.com"}, "", 78, "loopback"),
 }
 
@@ -196,6 +198,7 @@ def test_wrong_input_gets_a_line_and_its_exit_code_V1(
 ) -> None:
     arguments, environment, file, code, words = WRONG[case]
     (elsewhere / "key.json").write_text(BAD_PEM)
+    (elsewhere / "empty").touch()
     if file:
         (elsewhere / "livermore.toml").write_text(file)
     for name, value in environment.items():

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from livermore_core import Batch, ConfigurationError, IndicatorValue, SeriesChange, StoreError, StoreHeldError
+from livermore_core import (
+    Batch,
+    ConfigurationError,
+    IndicatorValue,
+    SeriesChange,
+    StoreAbsentError,
+    StoreError,
+    StoreHeldError,
+)
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing.store_contract import SERIES, change
 
@@ -143,6 +151,36 @@ async def test_paths_that_cannot_be_written_are_refused_D09(tmp_path: Path) -> N
             pass
     with pytest.raises(StoreError, match="no store here yet"):
         async with open_store(f"sqlite:///{tmp_path}/none.sqlite", read_only=True):
+            pass
+
+
+async def test_an_empty_file_is_no_store_yet(tmp_path: Path) -> None:
+    (tmp_path / "s.sqlite").touch()
+    with pytest.raises(StoreAbsentError, match=r"s\.sqlite: there is no store here yet"):
+        async with open_store(f"sqlite:///{tmp_path}/s.sqlite", read_only=True):
+            pass
+    async with open_store(f"sqlite:///{tmp_path}/s.sqlite") as store:
+        assert await store.series() == []
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+async def test_the_database_of_another_program_is_refused_and_untouched(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "s.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE moz_places (id INTEGER)")
+        connection.execute("PRAGMA user_version=75")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"s\.sqlite is the database of another program; .* --store"):
+        async with open_store(f"sqlite:///{path}", read_only=read_only):
+            pass
+    assert path.read_bytes() == before
+
+
+async def test_what_is_no_database_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "s.sqlite").write_bytes(b"not a database at all" * 1000)
+    with pytest.raises(StoreError, match=r"s\.sqlite: SQLITE_NOTADB: file is not a database"):
+        async with open_store(f"sqlite:///{tmp_path}/s.sqlite", read_only=True):
             pass
 
 

@@ -1,7 +1,11 @@
-"""The tables of the embedded store, and how a row becomes a candle and back."""
+"""The tables of the embedded store, how they come into a file, and how a row becomes a candle and back."""
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
+
+from livermore_core.errors import ConfigurationError, StoreAbsentError
 from livermore_core.market.candle import SOURCES, Candle
 
 VERSION = 1
@@ -31,6 +35,31 @@ CREATE TABLE IF NOT EXISTS status (only INTEGER PRIMARY KEY CHECK (only = 1), pa
 COLUMNS = "time, open, high, low, close, volume, revision, source"
 
 Row = tuple[int, float, float, float, float, float, int, int]
+
+
+def check(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:
+    """Raises StoreAbsentError where there is nothing to read yet, ConfigurationError where the file is not for us."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if read_only and not tables:
+        raise absent(path)
+    if tables and not tables >= {"series", "candles", "coverage"}:
+        raise ConfigurationError(f"{path} is the database of another program; name another file with --store")
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > VERSION:
+        raise ConfigurationError(f"{path} was written by a newer livermore (schema {found}); upgrade livermore")
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables that are not there."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    # All at once: with some of its tables it would pass for another program's, to a reader or after SIGKILL.
+    connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
+
+
+def absent(path: Path) -> StoreAbsentError:
+    """What to say where there is no store."""
+    return StoreAbsentError(f"{path}: there is no store here yet; `livermore start` makes one")
 
 
 def to_candle(row: Row) -> Candle:

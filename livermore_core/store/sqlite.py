@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from livermore_core.errors import StoreAbsentError, StoreError
+from livermore_core.errors import StoreError
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
 from livermore_core.store.protocol import Batch
-from livermore_core.store.schema import COLUMNS, to_candle
-from livermore_core.store.sqlite_file import connect, make_room, path_of, refuse_newer, set_aside_if_corrupt
+from livermore_core.store.schema import COLUMNS, absent, to_candle
+from livermore_core.store.sqlite_file import connect, make_room, path_of, set_aside_if_corrupt
 from livermore_core.store.sqlite_writer import Writer
 
 Answer = TypeVar("Answer")
@@ -33,8 +33,8 @@ async def open_store(
     """Open `sqlite:///relative` or `sqlite:////absolute`; `executor` runs every statement (one thread by default).
 
     A `glance` is a reader that makes no file at all, and need not see what is written while it looks.
-    Raises ConfigurationError for a path that cannot be written, StoreHeldError where another instance writes it,
-    StoreError where there is nothing to read, or the file cannot be opened.
+    Raises ConfigurationError for a path that cannot be written or a file that is not ours, StoreHeldError where another
+    instance writes it, StoreError where there is nothing to read, or the file cannot be opened.
     """
     path = path_of(url)
     async with AsyncExitStack() as stack:
@@ -43,7 +43,7 @@ async def open_store(
         rebuilt = None
         if read_only:
             if not path.is_file():
-                raise StoreAbsentError(f"{path}: there is no store here yet; `livermore start` makes one")
+                raise absent(path)
         else:
             make_room(path)
             stack.enter_context(only_writer(path))
@@ -183,11 +183,10 @@ class SqliteStore:
         return msgspec.json.decode(rows[0][0], type=dict[str, Any]) if rows else None
 
     async def check(self) -> None:
-        """Read the whole file. Raises StoreError where it is corrupt, ConfigurationError where its schema is newer."""
+        """Read the whole file. Raises StoreError where it is corrupt."""
         ((found,),) = await self._rows("PRAGMA quick_check(1)")
         if found != "ok":
             raise StoreError(f"{self.path}: {' '.join(found.split())}")
-        await self._run(refuse_newer, self._connection, self.path)
 
     async def trim(self, keep: Mapping[str, int]) -> int:
         """Keep the newest candles per series."""

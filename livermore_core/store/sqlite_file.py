@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from livermore_core.errors import ConfigurationError
-from livermore_core.store.schema import TABLES, VERSION
+from livermore_core.store.schema import check, create
 
 BUSY_SECONDS = 5.0
 
@@ -57,27 +57,16 @@ def set_aside_if_corrupt(path: Path) -> Path | None:
 
 
 def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:
-    """A connection: to write with every table there, or to read. Raises ConfigurationError for a newer schema."""
+    """A connection: to write with every table there, or to read. Raises what `check` raises of a file not for us."""
     # A reader makes a log beside the file if there is none; but then nobody writes, and a glance does without.
     is_at_rest = glance and not path.with_name(f"{path.name}-wal").exists()
     source = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if is_at_rest else ''}"
     connection = sqlite3.connect(source, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
-    if read_only:
-        return connection
     try:
-        refuse_newer(connection, path)
-    except ConfigurationError:
+        check(connection, path, read_only)
+        if not read_only:
+            create(connection)
+    except BaseException:
         connection.close()
         raise
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.executescript(TABLES)
-    connection.execute(f"PRAGMA user_version={VERSION}")
     return connection
-
-
-def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises ConfigurationError where a newer livermore made the tables."""
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found > VERSION:
-        raise ConfigurationError(f"{path} was written by a newer livermore (schema {found}); upgrade livermore")
