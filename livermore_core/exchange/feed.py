@@ -235,7 +235,7 @@ class LiveFeed:
             try:
                 await job()
             except StoreError as error:
-                self.report("store.error", {"cause": str(error)})
+                self.recorder.trouble.bad(str(error))
 
     async def _tick(self) -> None:
         for symbol in self.symbols:
@@ -259,7 +259,7 @@ class LiveFeed:
             if symbol in self._stale and symbol in self.recorder.live:
                 await self._seed(symbol, bucket + STEP)
         except StoreError as error:
-            self.report("store.error", {"cause": str(error)})
+            self.recorder.trouble.bad(str(error))
             self._unproven(symbol, bucket, "store.error")
 
     def _unproven(self, symbol: str, bucket: int, reason: str) -> None:

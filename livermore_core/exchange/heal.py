@@ -23,6 +23,7 @@ from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.protocol import ExchangeClient, Product
 from livermore_core.exchange.recorder import Recorder
+from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.candle import Candle
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY, Proof, prove
@@ -34,7 +35,6 @@ AT_ONCE = 32
 PROBE_PERMANENT = 900.0
 CLOCK_PATIENCE = 1.0
 FAILURES_OF_AN_OUTAGE = 3
-REMIND_EVERY = 60.0
 LIVE, SEAM, BACKFILL, AUDIT, DEEP = range(5)
 
 
@@ -81,13 +81,17 @@ class Healer:
         self.client, self.recorder, self.budget, self.clock = client, recorder, budget, clock
         self.page_size, self.report = page_size, report
         self.requests = self.successes = 0
-        self.outage: float | None = None
+        self._outage = Trouble("exchange.unavailable", "exchange.available", report)
         self._failures = 0
-        self._reminded = 0.0
         self.wants: list[Want] = []
         self.serving: list[Want] = []
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def outage(self) -> float | None:
+        """Since when the exchange has not answered, by the loop's clock; None while it does."""
+        return self._outage.since
 
     # ---- asking ----
 
@@ -192,24 +196,14 @@ class Healer:
 
     def _failed(self, error: TransientError) -> None:
         """Say once that the exchange does not answer, and remind once a minute."""
-        now = asyncio.get_running_loop().time()
         self._failures += 1
-        if self._failures < FAILURES_OF_AN_OUTAGE and self.successes:
-            return
-        if self.outage is None:
-            self.outage = now
-        elif now < self._reminded + REMIND_EVERY:
-            return
-        self._reminded = now
-        self.report("exchange.unavailable", {"cause": str(error), "seconds": round(now - self.outage, 1)})
+        if self._failures >= FAILURES_OF_AN_OUTAGE or not self.successes:
+            self._outage.bad(str(error))
 
     def _succeeded(self) -> None:
         self.successes += 1
         self._failures = 0
-        if self.outage is not None:
-            seconds = asyncio.get_running_loop().time() - self.outage
-            self.outage = None
-            self.report("exchange.available", {"seconds": round(seconds, 1)})
+        self._outage.well()
 
     # ---- the service ----
 

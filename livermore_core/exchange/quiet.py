@@ -19,6 +19,7 @@ IN_FLIGHT = 5.0
 class QuietProbe:
     """A symbol without a trade for 90 s of real time is asked for its last trade; then after 3, 6, 15 min.
 
+    Where frames were lost since, it is asked again at once, at most every 90 s.
     The id we have confirms every bucket so far; another one that did not reach us means the feed is muted.
     """
 
@@ -43,7 +44,9 @@ class QuietProbe:
         if asked < heard:
             self._asked.pop(symbol, None)
             return True
-        return now >= asked + LATER[min(times, len(LATER)) - 1]
+        # Lost frames leave a quiet symbol in doubt: its buckets cannot close until it is known to have lost nothing.
+        patience = FIRST if self._feed.tapes[symbol].doubtful else LATER[min(times, len(LATER)) - 1]
+        return now >= asked + patience
 
     async def _ask(self, symbol: str) -> None:
         times = self._asked.get(symbol, (0.0, 0))[1]

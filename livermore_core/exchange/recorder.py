@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from livermore_core.bus import Bus
+from livermore_core.errors import StoreError
 from livermore_core.exchange.clock import ExchangeClock
+from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.candle import Candle, merge
 from livermore_core.market.events import GAP
 from livermore_core.market.intervals import Interval, Intervals
@@ -41,6 +43,8 @@ class Recorder:
         self.want: Callable[[Series, int, int, str, int], None] = lambda series, start, end, reason, after: None
         # Who is told of a gap, for the log.
         self.say: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
+        # A full disk still has room for this and that.
+        self.trouble = Trouble("store.error", "store.well", lambda event, fields: self.say(event, fields), settles=10.0)
         self._ledgers: dict[Series, Ledger] = {}
         self._held: dict[Series, dict[int, Candle | None]] = {}
         self._blocked: dict[Series, float] = {}
@@ -202,7 +206,7 @@ class Recorder:
         for stale in [time for time in held if time < edge]:
             del held[stale]
         if edge in held:
-            row = held.pop(edge)
+            row = work.take(held, edge)
             await work.learn(ledger, (edge, end), [] if row is None else [row], live=True)
         elif part is not None and work.coverage(self.ledger(ledger.series.symbol, part)).covers(edge, end):
             row = await work.derived(ledger, part, edge)
@@ -210,6 +214,7 @@ class Recorder:
         elif self._overdue(ledger, edge, end, held):
             until = min(held, default=end)
             work.change(ledger).gap(edge, until, "order.hold")
+            self.want(ledger.series, edge, until, "order.hold", until)
         else:
             return False
         self._blocked.pop(ledger.series, None)
@@ -247,7 +252,22 @@ class Recorder:
             ],
             events=[event for change in changes for event in change.events],
         )
-        await self.store.transact(batch)
+        writing = asyncio.ensure_future(self._write(batch, changes, work))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # The store commits whoever waits for it: what it holds and what the ledgers say must not part.
+            await asyncio.wait([writing])
+            raise
+
+    async def _write(self, batch: Batch, changes: Sequence[Change], work: _Work) -> None:
+        try:
+            await self.store.transact(batch)
+        except StoreError as error:
+            self.trouble.bad(str(error))
+            work.give_back()
+            raise
+        self.trouble.well()
         for change in changes:
             change.apply()
             self.learned += len(change.rows)
@@ -277,12 +297,24 @@ class _Work:
         self._recorder = recorder
         self.derive = True
         self.changes: dict[Series, Change] = {}
+        self._taken: list[tuple[dict[int, Candle | None], int, Candle | None]] = []
 
     def change(self, ledger: Ledger) -> Change:
         found = self.changes.get(ledger.series)
         if found is None:
             found = self.changes[ledger.series] = Change(ledger, self._recorder.clock.now)
         return found
+
+    def take(self, held: dict[int, Candle | None], time: int) -> Candle | None:
+        """The answer that was held for a bucket; it is held again if this is not written."""
+        row = held.pop(time)
+        self._taken.append((held, time, row))
+        return row
+
+    def give_back(self) -> None:
+        """What was taken is not written: hold it again."""
+        for held, time, row in self._taken:
+            held.setdefault(time, row)
 
     def edge(self, ledger: Ledger) -> int:
         ends = [ledger.edge or 0]

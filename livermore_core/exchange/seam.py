@@ -27,7 +27,9 @@ async def close_seam(recorder: Recorder, healer: Healer, symbols: Sequence[str])
 
 async def _symbol(recorder: Recorder, healer: Healer, symbol: str) -> None:
     base, *higher = recorder.timeframes
-    await _fill(recorder, healer, symbol, base, floor(recorder.clock.now, OPEN_BUCKET))
+    since = floor(recorder.clock.now, OPEN_BUCKET)
+    await _fill(recorder, healer, symbol, base, since)
+    _ask_later(recorder, healer, symbol, base, since)
     for timeframe in higher:
         edge = recorder.ledger(symbol, timeframe).edge
         await _fill(recorder, healer, symbol, timeframe, edge or floor(recorder.clock.now, timeframe))
@@ -57,6 +59,13 @@ async def _fill(recorder: Recorder, healer: Healer, symbol: str, timeframe: str,
         attempt += 1
         if proof is None or not proof.covered:
             await _wait(recorder)
+
+
+def _ask_later(recorder: Recorder, healer: Healer, symbol: str, timeframe: str, since: int) -> None:
+    """What is too young to be proven and ended before the feed began is nobody else's business."""
+    series = recorder.ledger(symbol, timeframe).series
+    for low, high in recorder.unknown(series, since, floor(recorder.clock.now, timeframe)):
+        healer.want(series, low, high, "seam", after=high, priority=SEAM)
 
 
 async def _wait(recorder: Recorder) -> None:

@@ -65,23 +65,23 @@ class Tape:
         # Buckets that start after this moment can be proven; None while nothing is known at all.
         self._dense_from: float | None = None
         # Frames are missing since the last trade: what came after it is not proven until the next one.
-        self._doubt = True
+        self.doubtful = True
 
     def connected(self) -> None:
         """A new connection: its subscription is not acknowledged yet, and trades before it may be missing."""
         self.acknowledged = False
-        self._doubt = True
+        self.doubtful = True
 
     def subscribed(self, clock: float) -> None:
         """The subscription is acknowledged at `clock`; a symbol without any trade is dense from here."""
         self.acknowledged = True
         if self._dense_from is None:
             self._dense_from = clock
-            self._doubt = False
+            self.doubtful = False
 
     def lost(self) -> None:
         """Frames of this connection are missing here."""
-        self._doubt = True
+        self.doubtful = True
 
     def trade(self, trade: Trade) -> bool:
         """Take the next trade by ascending id; True where ids jumped: trades are missing just before it."""
@@ -95,7 +95,7 @@ class Tape:
             self._dense_from = trade.time
         if not hole:
             self.unconfirmed.clear()
-        self._doubt = False
+        self.doubtful = False
         self.last_id = trade.id
         if trade.time > self.last_time:
             self.last_time = trade.time
@@ -111,7 +111,7 @@ class Tape:
 
     def confirm(self) -> None:
         """The exchange's last trade is the one we have: every bucket so far stands."""
-        self._doubt = False
+        self.doubtful = False
         self.unconfirmed.clear()
 
     def retract(self) -> list[int]:
@@ -129,7 +129,7 @@ class Tape:
         if self._dense_from is None or self._dense_from >= bucket:
             return Unproven.PARTIAL
         if self.last_time < end:
-            if self._doubt:
+            if self.doubtful:
                 return Unproven.LOST
             self.unconfirmed.append(bucket)
         return None if partial is None else partial.candle()

@@ -101,6 +101,7 @@ class SqliteStore:
                 continue
             if isinstance(result, StoreError):
                 outcome.set_exception(result)
+                outcome.exception()  # its caller may have been cancelled, and nobody hear of it
             else:
                 outcome.set_result(result)
         if self._pending:

@@ -114,11 +114,17 @@ class MemoryExchange:
         """Exchange time, UNIX seconds."""
         return self.start + asyncio.get_running_loop().time()
 
-    def truth(self, symbol: str, timeframe: str, start: int, end: int) -> list[Row]:
-        """What the trades so far make of the buckets of [start, end): (time, open, high, low, close, volume)."""
+    def truth(self, symbol: str, timeframe: str, start: int, end: int, until: float | None = None) -> list[Row]:
+        """What the trades so far make of the buckets of [start, end): (time, open, high, low, close, volume).
+
+        `until`: the trades up to this moment only.
+        """
         width = WIDTHS[timeframe]
         times, prices = self._times[symbol], self._prices[symbol]
-        first, last = bisect_left(times, start), min(bisect_left(times, end), self._count(symbol))
+        first, last = (
+            bisect_left(times, start),
+            min(bisect_left(times, end), bisect_right(times, self.now() if until is None else until)),
+        )
         rows: dict[int, list[tuple[float, float]]] = {}
         for position in range(first, last):
             rows.setdefault(int(times[position] // width) * width, []).append(prices[position])

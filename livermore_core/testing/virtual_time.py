@@ -39,6 +39,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._jumping.now
 
+    def freeze(self, seconds: float) -> None:
+        """The process did not run for so long: every timer is late."""
+        self._jumping.now += seconds
+
 
 def run_virtual(main: Coroutine[Any, Any, Result]) -> Result:
     """Run `main` to its end on a fresh VirtualTimeLoop."""

@@ -1,0 +1,194 @@
+"""An exchange in memory that misbehaves as it is told: every primitive that a client of an exchange can meet."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+from livermore_core.errors import RateLimitedError, TransientError
+from livermore_core.exchange.protocol import Heartbeat, Lost, Message, Page, Product, Subscribed
+from livermore_core.market.candle import Candle
+from livermore_core.market.timeframe import WIDTHS
+from livermore_core.testing.faults import Fault
+from livermore_core.testing.memory_exchange import SNAPSHOT, MemoryExchange
+
+TOTAL_TIMEOUT = 20.0
+FLAP_AFTER = 0.05
+
+
+class FaultyExchange(MemoryExchange):
+    """A MemoryExchange with faults that `begin` and `end`; keeps the moments of what it was asked.
+
+    `asked` are the moments (the loop's seconds) of REST requests, `connected_at` of connections, `refusals` of
+    refusals for pace with the seconds until the next request may come; `most_open` is how many feeds were open at once.
+    """
+
+    def __init__(self, markets: dict[str, float], *, start: float, history: float, until: float, seed: int) -> None:
+        super().__init__(markets, start=start, history=history, until=until, seed=seed)
+        self.asked: list[float] = []
+        self.connected_at: list[float] = []
+        self.refusals: list[tuple[float, float]] = []
+        self.most_open = 0
+        self._open = 0
+        self._active: dict[str, Fault] = {}
+        self._ahead = 0.0
+        self._holes = 0
+        self._again: dict[str, int] = {}
+        self._dead_until = 0
+        self._chance = random.Random(f"answers:{seed}")
+
+    def begin(self, fault: Fault) -> None:
+        """Let a fault begin; one that lasts goes on until its `end`."""
+        if fault.lasts:
+            self._active[fault.kind] = fault
+        if fault.kind in ("ws.close", "exchange.down"):
+            self.cut()
+        elif fault.kind == "ws.blackhole":
+            self._dead_until = self.connections
+        elif fault.kind == "ws.skip":
+            self.drop(fault.symbol, int(fault.amount))
+        elif fault.kind == "ws.skip_frame":
+            self._holes = int(fault.amount)
+        elif fault.kind == "ws.repeat":
+            self._again[fault.symbol] = int(fault.amount)
+        elif fault.kind == "clock.suspend":  # the exchange goes on meanwhile, and our connection is dead
+            self._ahead += fault.amount
+            self._dead_until = self.connections
+
+    def end(self, fault: Fault) -> None:
+        """Let a fault end, and what it left undone with it."""
+        if self._active.get(fault.kind) is fault:
+            del self._active[fault.kind]
+        if fault.kind == "ws.skip":
+            self.drop(fault.symbol, 0)
+
+    def now(self) -> float:
+        """Exchange time: ahead of the loop's by every suspension."""
+        return super().now() + self._ahead
+
+    # ---- REST ----
+
+    async def products(self) -> list[Product]:
+        """The markets, most active first."""
+        await self._request()
+        return await super().products()
+
+    async def time(self) -> float:
+        """Exchange time."""
+        await self._request()
+        return self.now()
+
+    async def last_trade(self, symbol: str) -> Message | None:
+        """The newest trade there is."""
+        await self._request(symbol)
+        return await super().last_trade(symbol)
+
+    async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> Page:
+        """One page, the bucket in progress included, as exchanges do."""
+        self.requests.append((symbol, timeframe, start, end))
+        await self._request(symbol)
+        moment = self.now() - self._amount("rest.stale")
+        lag, width = self._amount("rest.lag"), WIDTHS[timeframe]
+        since = start - 3 * width if "rest.out_of_range" in self._active else start
+        rows = [Candle(*row) for row in self.truth(symbol, timeframe, since, end, until=moment)]
+        # The bucket in progress is never late: rows are missing between it and the older ones.
+        rows = [row for row in rows if not moment - lag < row.time + width <= moment]
+        rows.reverse()
+        if "rest.shuffle" in self._active:
+            self._chance.shuffle(rows)
+        await asyncio.sleep(0.05 + self._amount("rest.delay"))
+        return Page(rows=rows, moment=moment)
+
+    async def _request(self, symbol: str = "") -> None:
+        """Count a request, and fail it where a fault says so."""
+        now = asyncio.get_running_loop().time()
+        self.asked.append(now)
+        if "rest.refuse_pace" in self._active:
+            after = self._amount("rest.refuse_pace")
+            self.refusals.append((now, after))
+            raise RateLimitedError("rest.rate_limited: 429", retry_after=after)
+        if "rest.hang" in self._active:
+            await asyncio.sleep(TOTAL_TIMEOUT)
+            raise TransientError("net.timeout: no whole answer in time")
+        failing = self._active.get("rest.fail")
+        if "rest.status" in self._active or (failing is not None and symbol == failing.symbol):
+            raise TransientError("503 Service Unavailable")
+        if "exchange.down" in self._active:
+            raise TransientError("net.unreachable: connection refused")
+
+    def _amount(self, kind: str) -> float:
+        fault = self._active.get(kind)
+        return fault.amount if fault is not None else 0.0
+
+    # ---- the feed ----
+
+    async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
+        """Snapshots, then the acknowledgement, then trades and a beat each second, until cut."""
+        self.connected_at.append(asyncio.get_running_loop().time())
+        if "ws.refuse" in self._active or "exchange.down" in self._active:
+            raise TransientError("net.unreachable: connection refused")
+        self.connections += 1
+        with self._opened():
+            number, cut = self.connections, asyncio.Event()
+            self._cut = cut
+            if "ws.silent" in self._active:
+                await cut.wait()
+            sent = {symbol: self._count(symbol) for symbol in symbols}
+            for symbol in symbols:
+                for trade in self._trades(symbol, max(0, sent[symbol] - SNAPSHOT), sent[symbol]):
+                    yield trade
+            yield Heartbeat(self.now())
+            acknowledged = self._acknowledged(symbols)
+            if acknowledged:
+                yield Subscribed(frozenset(acknowledged))
+            if "ws.flap" in self._active:
+                await asyncio.sleep(FLAP_AFTER)
+                raise TransientError("ws.closed 1001")
+            while not cut.is_set():
+                await asyncio.sleep(1.0)
+                if number <= self._dead_until or "ws.stall" in self._active:
+                    continue
+                for message in self._frame(symbols, sent):
+                    yield message
+                yield Heartbeat(self.now())
+                late = [symbol for symbol in self._acknowledged(symbols) if symbol not in acknowledged]
+                if late:
+                    acknowledged += late
+                    yield Subscribed(frozenset(acknowledged))
+            raise TransientError("ws.closed 1001")
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        self._open += 1
+        self.most_open = max(self.most_open, self._open)
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    def _acknowledged(self, symbols: Sequence[str]) -> list[str]:
+        if "ws.no_ack" in self._active:
+            return []
+        partial = self._active.get("ws.partial_ack")
+        return [symbol for symbol in symbols if partial is None or symbol != partial.symbol]
+
+    def _frame(self, symbols: Sequence[str], sent: dict[str, int]) -> Iterator[Message]:
+        """What one second brings of every symbol."""
+        muted = self._active.get("ws.mute")
+        if self._holes:
+            self._holes -= 1
+            sent.update({symbol: self._count(symbol) for symbol in symbols})
+            yield Lost(1)
+        for symbol in symbols:
+            if muted is not None and symbol == muted.symbol:
+                continue
+            until = self._count(symbol)
+            first, sent[symbol] = sent[symbol], until
+            dropped = min(self._drop.get(symbol, 0), until - first)
+            if dropped:
+                self._drop[symbol] -= dropped
+                yield Lost(1)
+            first = max(0, first + dropped - self._again.pop(symbol, 0))
+            yield from self._trades(symbol, first, until)

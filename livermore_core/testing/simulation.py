@@ -1,0 +1,312 @@
+"""A whole run on virtual time: kit, ledger, services and the real SQLite store, under a schedule of faults."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from livermore_core.context import Context
+from livermore_core.errors import StoreError
+from livermore_core.indicators.indicator import Indicator
+from livermore_core.market.events import Event
+from livermore_core.market.series import Series
+from livermore_core.services import Services
+from livermore_core.store.protocol import Batch, CandleStore
+from livermore_core.store.sqlite import SqliteStore, open_store
+from livermore_core.testing.checker import SETTLED, Evidence, Violation, check, compared, look
+from livermore_core.testing.exchange_harness import Harness, Service
+from livermore_core.testing.faults import Fault, fault_schedule, to_text
+from livermore_core.testing.faulty_exchange import FaultyExchange
+from livermore_core.testing.inline_executor import InlineExecutor
+from livermore_core.testing.virtual_time import VirtualTimeLoop, run_virtual
+
+# Not on any boundary: 2024-01-03 08:20:34 UTC.
+START = 1_704_270_034.0
+HISTORY = 4 * 86_400.0
+TIMEFRAMES = ("1m", "5m", "15m", "1h", "4h", "1d")
+# Mean seconds between the trades of twelve products, from busy to nearly dead.
+MARKETS = {
+    f"P{number:02}-USD": mean
+    for number, mean in enumerate((4.0, 8.0, 15.0, 25.0, 40.0, 60.0, 90.0, 200.0, 500.0, 1500.0, 6000.0, 40_000.0))
+}
+HEAL_DEADLINE = 180.0
+START_AGAIN = 5.0
+# What a fault that does not last may leave behind goes after so many seconds.
+CLEAN_UP = 60.0
+MOST_PAGES = 2**30 - 1
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What became of a run.
+
+    `healed` are the seconds from the last fault to live and complete; `digest` is equal for equal runs; `seconds` is
+    real time; `requests` were made after the first start.
+    """
+
+    seed: int
+    hours: float
+    faults: list[Fault]
+    compared: int
+    violations: list[Violation]
+    healed: float
+    requests: int
+    digest: str
+    seconds: float
+
+
+def simulate(
+    seed: int,
+    hours: float,
+    *,
+    faults: Sequence[Fault] | None = None,
+    per_hour: float = 4.0,
+    markets: Mapping[str, float] = MARKETS,
+    indicate: Callable[[Context], Awaitable[None]] | None = None,
+    indicators: Mapping[str, tuple[str, Callable[[], Indicator]]] | None = None,
+    folder: Path | None = None,
+) -> Outcome:
+    """Run `hours` of exchange time on a clock of its own; the same arguments give the same run, event for event.
+
+    `faults` are drawn from the seed if they are not given. `indicate` is the `indicators` stage, `indicators` maps each
+    name to "module:Class" and to what makes one. The store lies in `folder`, or in a temporary one.
+    """
+    if faults is None:
+        faults = fault_schedule(seed, hours, list(markets), per_hour)
+    began = time.perf_counter()
+    random.seed(f"kit:{seed}")  # the jitter of back-off
+    with tempfile.TemporaryDirectory(prefix="livermore-simulation-", dir=folder) as place:
+        run = _Run(seed, hours, faults, dict(markets), indicate, indicators or {}, Path(place))
+        try:
+            outcome = run_virtual(run.run())
+        except BaseException as error:
+            error.add_note(f"seed {seed}, {hours:g} hours, faults:\n{to_text(faults)}")
+            raise
+    outcome.seconds = round(time.perf_counter() - began, 3)
+    return outcome
+
+
+class _Run:
+    """One run: the process that lives and dies, the faults that come and go, and what was seen of both."""
+
+    def __init__(
+        self,
+        seed: int,
+        hours: float,
+        faults: Sequence[Fault],
+        markets: dict[str, float],
+        indicate: Callable[[Context], Awaitable[None]] | None,
+        indicators: Mapping[str, tuple[str, Callable[[], Indicator]]],
+        folder: Path,
+    ) -> None:
+        self.seed, self.hours, self.faults = seed, hours, list(faults)
+        suspended = sum(fault.amount for fault in faults if fault.kind == "clock.suspend")
+        until = START + (hours + 2) * 3600.0 + suspended
+        self.exchange = FaultyExchange(markets, start=START, history=HISTORY, until=until, seed=seed)
+        self.series = [Series("memory", symbol, timeframe) for symbol in markets for timeframe in TIMEFRAMES]
+        self.written: list[tuple[float, Batch]] = []
+        self.published: list[tuple[float, Event]] = []
+        self.said: list[tuple[float, str, Mapping[str, Any]]] = []
+        self.problems: list[Violation] = []
+        self._indicate, self._indicators, self._folder = indicate, indicators, folder
+        self._process: asyncio.Task[None] | None = None
+        self._running: _Process | None = None
+        self._store: SqliteStore | None = None
+        self._baseline = 0
+
+    async def run(self) -> Outcome:
+        loop = asyncio.get_running_loop()
+        self._process = asyncio.create_task(self._live_on())
+        await self._until(self._is_whole, 3600.0)
+        at_start = len(self.exchange.asked)
+        await self._play()
+        await asyncio.sleep(max(0.0, self.hours * 3600.0 - loop.time()))
+        ended, asked = loop.time(), len(self.exchange.asked)
+        is_healed = await self._until(self._is_whole, HEAL_DEADLINE + 600.0)
+        healed = loop.time() - ended
+        allowed = HEAL_DEADLINE + (len(self.exchange.asked) - asked) / self.exchange.requests_per_second
+        if not is_healed or healed > allowed:
+            self.problems.append(Violation("H5", f"not live and complete {healed:.0f} s after the last fault"))
+        await asyncio.sleep(SETTLED + 60.0)
+        evidence = await self._evidence()
+        await self._stop()
+        self._count_tasks()
+        return Outcome(
+            seed=self.seed,
+            hours=self.hours,
+            faults=self.faults,
+            compared=compared(evidence, self.exchange.truth),
+            violations=self.problems + check(evidence, self.exchange.truth),
+            healed=round(healed, 1),
+            requests=len(self.exchange.asked) - at_start,
+            digest=hashlib.sha256(msgspec.msgpack.encode(evidence.log)).hexdigest(),
+            seconds=0.0,
+        )
+
+    # ---- the process ----
+
+    async def _live_on(self) -> None:
+        """The process as its supervisor sees it: what dies of its store is started again."""
+        while True:
+            try:
+                await self._live()
+            except* StoreError:
+                pass
+            await asyncio.sleep(START_AGAIN)
+
+    async def _live(self) -> None:
+        url = f"sqlite:///{self._folder / 'store.sqlite'}"
+        async with open_store(url, executor=InlineExecutor()) as store:
+            self._store = store
+            process = _Process(self, store)
+            try:
+                await process.following.backfill(process.context)
+                if self._indicate is not None:
+                    await self._indicate(process.context)
+                await process.following.ingest(process.context)
+                self._running = process
+                await process.services.broken
+            finally:
+                self._running = self._store = None
+                await process.services.stop()
+                self.said += process.said
+
+    async def _stop(self) -> None:
+        assert self._process is not None
+        self._process.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._process
+
+    # ---- faults ----
+
+    async def _play(self) -> None:
+        """Begin and end each fault at its moment."""
+        loop = asyncio.get_running_loop()
+        agenda: list[tuple[float, int, bool, Fault]] = []
+        for number, fault in enumerate(self.faults):
+            heappush(agenda, (fault.at, number, True, fault))
+        while agenda:
+            moment, number, begins, fault = heappop(agenda)
+            await asyncio.sleep(max(0.0, moment - loop.time()))
+            if begins:
+                await self._begin(fault)
+                heappush(agenda, (loop.time() + (fault.lasts or CLEAN_UP), number, False, fault))
+            else:
+                await self._end(fault)
+
+    async def _begin(self, fault: Fault) -> None:
+        loop = asyncio.get_running_loop()
+        if fault.kind == "process.restart":
+            await self._stop()
+            await asyncio.sleep(fault.amount)
+            self._process = asyncio.create_task(self._live_on())
+        elif fault.kind == "clock.pause":
+            assert isinstance(loop, VirtualTimeLoop)
+            loop.freeze(fault.amount)
+        elif fault.kind == "store.full":
+            await self._limit_store(1)
+        else:
+            self.exchange.begin(fault)
+
+    async def _end(self, fault: Fault) -> None:
+        if fault.kind == "store.full":
+            await self._limit_store(MOST_PAGES)
+        else:
+            self.exchange.end(fault)
+
+    async def _limit_store(self, pages: int) -> None:
+        """The real SQLITE_FULL: a limit below what there is means no page more."""
+        if self._store is not None:
+            await self._store._rows(f"PRAGMA max_page_count={pages}")
+
+    # ---- what is seen ----
+
+    def _is_whole(self) -> bool:
+        """Live, and nothing is asked for that could be known."""
+        running = self._running
+        return running is not None and running.following.is_live() and not running.following.gaps()
+
+    async def _until(self, holds: Callable[[], bool], within: float) -> bool:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while not holds():
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(1.0)
+        return True
+
+    async def _evidence(self) -> Evidence:
+        assert self._store is not None
+        said = self.said + (self._running.said if self._running is not None else [])
+        for moment, event, fields in said:
+            if event in ("service.failed", "service.given_up") and "SQLITE_FULL" not in str(fields):
+                self.problems.append(Violation("V1", f"{event} at {moment:.0f}: {dict(fields)}"))
+        return await look(
+            self._store,
+            self.series,
+            now=self.exchange.now(),
+            written=self.written,
+            published=self.published,
+            asked=self.exchange.asked,
+            connected_at=self.exchange.connected_at,
+            refusals=self.exchange.refusals,
+            most_open=self.exchange.most_open,
+            rate=self.exchange.requests_per_second,
+            said=said,
+            makers={name: make for name, (_, make) in self._indicators.items()},
+        )
+
+    def _count_tasks(self) -> None:
+        left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if left:
+            self.problems.append(Violation("B1", f"{len(left)} tasks are left: {', '.join(sorted(left)[:5])}"))
+
+
+class _Process(Harness):
+    """A followed exchange whose services are supervised as in the app, and whose writes and words are kept."""
+
+    def __init__(self, run: _Run, store: SqliteStore) -> None:
+        names = run._indicators
+        super().__init__(
+            run.exchange,
+            _Journal(store, run),
+            timeframes=TIMEFRAMES,
+            indicators={name: {} for name in names},
+            indicator_types={name: place for name, (place, _) in names.items()},
+        )
+        self.services = Services(self._report)
+        publish = self.bus.publish
+
+        def publish_and_keep(event: Event) -> None:
+            run.published.append((run.exchange.now(), event))
+            publish(event)
+
+        self.bus.publish = publish_and_keep  # type: ignore[method-assign]
+
+    async def start(self, service: Service, *, name: str, critical: bool = False) -> None:
+        """As the app starts one: again after a failure, until it is given up."""
+        await self.services.start("simulation", service, name=name, critical=critical)
+
+
+class _Journal:
+    """A store that keeps what was acknowledged, with the exchange's moment."""
+
+    def __init__(self, store: CandleStore, run: _Run) -> None:
+        self._store, self._run = store, run
+
+    async def transact(self, batch: Batch) -> str:
+        cursor = await self._store.transact(batch)
+        self._run.written.append((self._run.exchange.now(), batch))
+        return cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)

@@ -1,0 +1,81 @@
+"""Simulates hours upon hours under faults and holds every one against the truth: `make torture HOURS=200`."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TextIO
+
+import click
+from livermore_indicators import IndicatorCalculationService, MacdV
+
+from livermore_core import Context
+from livermore_core.testing import Fault, Outcome, simulate
+from livermore_core.testing.faults import from_text
+
+
+async def indicate(context: Context) -> None:
+    """The stage `indicators`, as the plugin runs it."""
+    await IndicatorCalculationService(context).start()
+
+
+def one(seed: int, hours: float, per_hour: float, faults: list[Fault] | None = None) -> Outcome:
+    """A run of twelve products at all timeframes, with MACD-V."""
+    indicators = {"macd-v": ("livermore_indicators.macd_v:MacdV", MacdV)}
+    # A store that need not outlive the run lies in memory where it can.
+    folder = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+    return simulate(
+        seed, hours, faults=faults, per_hour=per_hour, indicate=indicate, indicators=indicators, folder=folder
+    )
+
+
+def every(seeds: range, each: float, per_hour: float, jobs: int) -> Iterator[Outcome]:
+    """The outcome of each seed, as they come."""
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(one, seeds, [each] * len(seeds), [per_hour] * len(seeds))
+
+
+@click.command(epilog="Example: tests/torture.py --seed 19 --count 1 --each 6")
+@click.option("--hours", type=float, default=None, help="Simulated hours in all, in place of --count.")
+@click.option("--each", type=float, default=6.0, show_default=True, help="Simulated hours of one run.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The first seed.")
+@click.option("--count", type=int, default=1, show_default=True, help="How many seeds.")
+@click.option("--per-hour", type=float, default=4.0, show_default=True, help="Mean number of faults in an hour.")
+@click.option("--faults", type=click.File(), help="A schedule to play, a JSON line per fault; one seed only.")
+@click.option("--jobs", type=int, default=2, show_default=True, help="Processes at once.")
+def main(
+    hours: float | None, each: float, seed: int, count: int, per_hour: float, faults: TextIO | None, jobs: int
+) -> None:
+    """Print a line per run and the sum; exit 1 where an invariant does not hold, and say how to see it again."""
+    if hours is not None:
+        count = max(1, round(hours / each))
+    if faults is not None:
+        outcomes: Iterator[Outcome] = iter([one(seed, each, per_hour, from_text(faults.read()))])
+    else:
+        outcomes = every(range(seed, seed + count), each, per_hour, jobs)
+    total = {"hours": 0.0, "faults": 0, "compared": 0, "violations": 0, "requests": 0, "slowest_healing": 0.0}
+    for outcome in outcomes:
+        total["hours"] += outcome.hours
+        total["faults"] += len(outcome.faults)
+        total["compared"] += outcome.compared
+        total["violations"] += len(outcome.violations)
+        total["requests"] += outcome.requests
+        total["slowest_healing"] = max(total["slowest_healing"], outcome.healed)
+        click.echo(
+            f"seed {outcome.seed}: {outcome.hours:g} h, {len(outcome.faults)} faults, {outcome.compared} candles,"
+            f" healed in {outcome.healed:g} s, {len(outcome.violations)} violations ({outcome.seconds:.1f} s)"
+        )
+        for violation in outcome.violations[:20]:
+            click.echo(f"  {violation.invariant}: {violation.what}")
+        if outcome.violations:
+            click.echo(f"  again: {sys.argv[0]} --seed {outcome.seed} --each {each:g} --per-hour {per_hour:g}")
+    click.echo(json.dumps(total | {"seeds": [seed, seed + count - 1]}))
+    sys.exit(1 if total["violations"] else 0)
+
+
+if __name__ == "__main__":
+    main()
