@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from livermore_indicators import IndicatorCalculationService, MacdV
 from livermore_core import Context
 from livermore_core.testing import Fault, Outcome, simulate
 from livermore_core.testing.faults import from_text
+from livermore_core.testing.simulation import MARKETS
 
 
 async def indicate(context: Context) -> None:
@@ -23,13 +25,23 @@ async def indicate(context: Context) -> None:
     await IndicatorCalculationService(context).start()
 
 
-def one(seed: int, hours: float, per_hour: float, faults: list[Fault] | None = None) -> Outcome:
-    """A run of twelve products at all timeframes, with MACD-V."""
+def one(
+    seed: int, hours: float, per_hour: float, faults: list[Fault] | None = None, products: int = len(MARKETS)
+) -> Outcome:
+    """A run of products from busy to nearly dead at all timeframes, with MACD-V."""
+    markets = dict(list(MARKETS.items())[len(MARKETS) // products - 1 :: len(MARKETS) // products])
     indicators = {"macd-v": ("livermore_indicators.macd_v:MacdV", MacdV)}
     # A store that need not outlive the run lies in memory where it can.
     folder = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     return simulate(
-        seed, hours, faults=faults, per_hour=per_hour, indicate=indicate, indicators=indicators, folder=folder
+        seed,
+        hours,
+        faults=faults,
+        per_hour=per_hour,
+        markets=markets,
+        indicate=indicate,
+        indicators=indicators,
+        folder=folder,
     )
 
 
@@ -46,15 +58,25 @@ def every(seeds: range, each: float, per_hour: float, jobs: int) -> Iterator[Out
 @click.option("--count", type=int, default=1, show_default=True, help="How many seeds.")
 @click.option("--per-hour", type=float, default=4.0, show_default=True, help="Mean number of faults in an hour.")
 @click.option("--faults", type=click.File(), help="A schedule to play, a JSON line per fault; one seed only.")
+@click.option(
+    "--products", type=click.IntRange(1, len(MARKETS)), default=len(MARKETS), show_default=True, help="With --faults."
+)
 @click.option("--jobs", type=int, default=2, show_default=True, help="Processes at once.")
 def main(
-    hours: float | None, each: float, seed: int, count: int, per_hour: float, faults: TextIO | None, jobs: int
+    hours: float | None,
+    each: float,
+    seed: int,
+    count: int,
+    per_hour: float,
+    faults: TextIO | None,
+    products: int,
+    jobs: int,
 ) -> None:
     """Print a line per run and the sum; exit 1 where an invariant does not hold, and say how to see it again."""
     if hours is not None:
         count = max(1, round(hours / each))
     if faults is not None:
-        outcomes: Iterator[Outcome] = iter([one(seed, each, per_hour, from_text(faults.read()))])
+        outcomes: Iterator[Outcome] = iter([one(seed, each, per_hour, from_text(faults.read()), products)])
     else:
         outcomes = every(range(seed, seed + count), each, per_hour, jobs)
     total = {"hours": 0.0, "faults": 0, "compared": 0, "violations": 0, "requests": 0, "slowest_healing": 0.0}
@@ -69,8 +91,11 @@ def main(
             f"seed {outcome.seed}: {outcome.hours:g} h, {len(outcome.faults)} faults, {outcome.compared} candles,"
             f" healed in {outcome.healed:g} s, {len(outcome.violations)} violations ({outcome.seconds:.1f} s)"
         )
-        for violation in outcome.violations[:20]:
-            click.echo(f"  {violation.invariant}: {violation.what}")
+        shown: Counter[str] = Counter()
+        for violation in outcome.violations:
+            shown[violation.invariant] += 1
+            if shown[violation.invariant] <= 5:
+                click.echo(f"  {violation.invariant}: {violation.what}")
         if outcome.violations:
             click.echo(f"  again: {sys.argv[0]} --seed {outcome.seed} --each {each:g} --per-hour {per_hour:g}")
     click.echo(json.dumps(total | {"seeds": [seed, seed + count - 1]}))

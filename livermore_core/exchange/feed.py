@@ -85,6 +85,11 @@ class LiveFeed:
             group.create_task(self._close_minutes(), name="close minutes")
             await self._connect_for_ever(ready)
 
+    @property
+    def waiting(self) -> int:
+        """How many closed minutes wait to be written."""
+        return self._jobs.qsize()
+
     def interrupt(self, reason: str) -> None:
         """End the current connection: another one follows."""
         self._interrupted = reason

@@ -248,11 +248,14 @@ def _in_order(evidence: Evidence) -> Iterator[str]:
             spoken[series].add(time, time + 1)
 
 
-def _equal_repeats(evidence: Evidence) -> Iterator[str]:
+def _no_repeats(evidence: Evidence) -> Iterator[str]:
+    """What was announced once is not announced again: the log catches up whoever was not there."""
     said: dict[tuple[object, ...], Event] = {}
     for _, event in evidence.published:
-        if event.kind in COMMITTED and said.setdefault(_key(event), event) != event:
-            yield f"{event} repeats {said[_key(event)]}"
+        if event.kind in COMMITTED:
+            if _key(event) in said:
+                yield f"{event} repeats {said[_key(event)]}"
+            said[_key(event)] = event
 
 
 def _durable(evidence: Evidence) -> Iterator[str]:
@@ -264,6 +267,17 @@ def _durable(evidence: Evidence) -> Iterator[str]:
     for moment, event in evidence.published:
         if event.kind in COMMITTED and first.get(_key(event), moment + 1.0) > moment:
             yield f"{event.kind} of {event.series} {event.time}: announced before it was written"
+
+
+def _whole(evidence: Evidence) -> Iterator[str]:
+    """A row and its announcement are both there: no transaction was torn."""
+    there = {
+        (series, row.time) for held in (evidence.rows, evidence.hidden) for series, rows in held.items() for row in rows
+    }
+    for event in evidence.log:
+        if event.kind in (CLOSED, HEALED) and (event.series, event.time) not in there:
+            yield f"{event.kind} of {event.series} {event.time}: there is no row"
+    yield from _announced(evidence)
 
 
 def _no_ghost(evidence: Evidence) -> Iterator[str]:
@@ -391,10 +405,11 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "S5": _sane,
     "S6": _not_early,
     "S7": _monotone,
+    "S8": _whole,
     "S9": _sums,
     "E1": _announced,
     "E2": _in_order,
-    "E3": _equal_repeats,
+    "E3": _no_repeats,
     "E4": _durable,
     "E5": _no_ghost,
     "I2": _right_values,

@@ -39,6 +39,11 @@ class FaultyExchange(MemoryExchange):
         self._dead_until = 0
         self._chance = random.Random(f"answers:{seed}")
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a feed is open that still delivers."""
+        return self._open > 0 and self.connections > self._dead_until and "ws.silent" not in self._active
+
     def begin(self, fault: Fault) -> None:
         """Let a fault begin; one that lasts goes on until its `end`."""
         if fault.lasts:

@@ -19,8 +19,10 @@ from livermore_core.context import Context
 from livermore_core.errors import StoreError
 from livermore_core.indicators.indicator import Indicator
 from livermore_core.market.events import Event
+from livermore_core.market.proof import EMPTY_DELAY
 from livermore_core.market.series import Series
 from livermore_core.services import Services
+from livermore_core.status import Status
 from livermore_core.store.protocol import Batch, CandleStore
 from livermore_core.store.sqlite import SqliteStore, open_store
 from livermore_core.testing.checker import SETTLED, Evidence, Violation, check, compared, look
@@ -44,13 +46,17 @@ START_AGAIN = 5.0
 # What a fault that does not last may leave behind goes after so many seconds.
 CLEAN_UP = 60.0
 MOST_PAGES = 2**30 - 1
+# So much older than the end of a backfill its newest bucket may be, in seconds.
+LONGEST_BACKFILL = 1800.0
+STATUS_EVERY, STATUS_WITHIN = 5.0, 35.0
+MOST_WAITING = 100
 
 
 class Outcome(msgspec.Struct, kw_only=True):
     """What became of a run.
 
-    `healed` are the seconds from the last fault to live and complete; `digest` is equal for equal runs; `seconds` is
-    real time; `requests` were made after the first start.
+    `healed` are the seconds from the last fault to live and complete; `requests` all that were made; `digest` is equal
+    for equal runs; `seconds` is real time.
     """
 
     seed: int
@@ -126,8 +132,7 @@ class _Run:
     async def run(self) -> Outcome:
         loop = asyncio.get_running_loop()
         self._process = asyncio.create_task(self._live_on())
-        await self._until(self._is_whole, 3600.0)
-        at_start = len(self.exchange.asked)
+        watching = asyncio.create_task(self._watch())
         await self._play()
         await asyncio.sleep(max(0.0, self.hours * 3600.0 - loop.time()))
         ended, asked = loop.time(), len(self.exchange.asked)
@@ -138,6 +143,9 @@ class _Run:
             self.problems.append(Violation("H5", f"not live and complete {healed:.0f} s after the last fault"))
         await asyncio.sleep(SETTLED + 60.0)
         evidence = await self._evidence()
+        self._count_waiting()
+        watching.cancel()
+        await asyncio.wait([watching])
         await self._stop()
         self._count_tasks()
         return Outcome(
@@ -147,7 +155,7 @@ class _Run:
             compared=compared(evidence, self.exchange.truth),
             violations=self.problems + check(evidence, self.exchange.truth),
             healed=round(healed, 1),
-            requests=len(self.exchange.asked) - at_start,
+            requests=len(self.exchange.asked),
             digest=hashlib.sha256(msgspec.msgpack.encode(evidence.log)).hexdigest(),
             seconds=0.0,
         )
@@ -170,15 +178,43 @@ class _Run:
             process = _Process(self, store)
             try:
                 await process.following.backfill(process.context)
+                self._look_at_the_backfill(process)
                 if self._indicate is not None:
                     await self._indicate(process.context)
                 await process.following.ingest(process.context)
+                process.status.change(is_ready=True)
                 self._running = process
                 await process.services.broken
             finally:
                 self._running = self._store = None
                 await process.services.stop()
                 self.said += process.said
+
+    def _look_at_the_backfill(self, process: _Process) -> None:
+        """A series is complete up to now, as far as it can be proven, or said to be incomplete."""
+        following = process.following
+        moment = following.clock.now
+        for ledger in following.recorder.ledgers():
+            width = ledger.width
+            newest = int((moment - EMPTY_DELAY - LONGEST_BACKFILL) // width) * width
+            wanted = ledger.series.timeframe in following.backfill_timeframes
+            if wanted and ledger.unknown(newest - width, newest) and str(ledger.series) not in following.incomplete:
+                self.problems.append(Violation("H1", f"{ledger.series} is not known at {newest}, and nobody says so"))
+
+    async def _watch(self) -> None:
+        """The status must not say LIVE while nothing can come."""
+        loop = asyncio.get_running_loop()
+        cut_since: float | None = None
+        while True:
+            await asyncio.sleep(STATUS_EVERY)
+            if self._running is None or self.exchange.is_connected:
+                cut_since = None
+                continue
+            cut_since = loop.time() if cut_since is None else cut_since
+            state = self._running.status.state()
+            if loop.time() > cut_since + STATUS_WITHIN and state == "LIVE":
+                self.problems.append(Violation("H3", f"LIVE at {loop.time():.0f}, cut off since {cut_since:.0f}"))
+                cut_since = None
 
     async def _stop(self) -> None:
         assert self._process is not None
@@ -265,6 +301,11 @@ class _Run:
             makers={name: make for name, (_, make) in self._indicators.items()},
         )
 
+    def _count_waiting(self) -> None:
+        feed = self._running.following.feed if self._running is not None else None
+        if feed is not None and feed.waiting > MOST_WAITING:
+            self.problems.append(Violation("B1", f"{feed.waiting} closed minutes wait to be written"))
+
     def _count_tasks(self) -> None:
         left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         if left:
@@ -284,6 +325,8 @@ class _Process(Harness):
             indicator_types={name: place for name, (place, _) in names.items()},
         )
         self.services = Services(self._report)
+        self.status = Status(lambda: self.services.failed_owners, self._report)
+        self.status.exchanges = {self.following.name: self.following}
         publish = self.bus.publish
 
         def publish_and_keep(event: Event) -> None:
