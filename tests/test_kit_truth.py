@@ -299,6 +299,7 @@ def test_a_want_that_joins_another_keeps_the_later_moment_and_the_higher_priorit
         client = exchange(1, 1.0)
         async with harness(client, MemoryStore()) as found:
             healer = found.following.healer
+            await found.following.recorder.load(["AAA-USD"])
             found.following.clock.observe(client.now())
             bucket = int(client.now()) // 60 * 60
             series = Series("memory", "AAA-USD", "1m")

@@ -59,5 +59,6 @@ def _say(state: str, row: dict[str, Any] | None) -> None:
             f" {len(each['gaps'])} open gaps, exchange time {each['exchange_time']}"
         )
         click.echo(f"budget    {budget['requests']} requests, {budget['refused']} refused, pace {budget['pace']:.0%}")
+        click.echo(f"candles   {each['revised']} revised, {each['native_differences']} native ones unlike their parts")
         for symbol, reason in each["unknown_symbols"].items():
             click.echo(f"symbol    {symbol}: {reason}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from livermore_core.bus import Bus
 from livermore_core.contributions import Exchange
 from livermore_core.errors import ConfigurationError, PermanentError, TransientError
+from livermore_core.exchange.audit import Audit
 from livermore_core.exchange.backfill import BackfillConfig, StartupBackfillService
 from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
@@ -92,6 +93,7 @@ class Following:
         self.seam_closed = True
         self._say("seam.closed", {"symbols": len(self.symbols)})
         await context.start(QuietProbe(self.feed).run, name=f"{self.name}.quiet")
+        await context.start(Audit(self.recorder, self.healer, self.symbols).run, name=f"{self.name}.audit")
         await context.start(self._trim, name=f"{self.name}.trim")
 
     async def prepare(self, context: Context) -> None:
@@ -173,6 +175,8 @@ class Following:
             },
             "outage": self.healer.outage is not None,
             "series": len(self.recorder.ledgers()),
+            "revised": self.recorder.revised,
+            "native_differences": self.recorder.native_differences,
             "ids_sparse": [] if feed is None else [symbol for symbol, tape in feed.tapes.items() if tape.sparse],
             "gaps": self.gaps(),
         }
@@ -180,9 +184,10 @@ class Following:
     def gaps(self) -> list[dict[str, Any]]:
         """What is asked for and not known yet, newest first, at most LISTED_GAPS."""
         now = asyncio.get_running_loop().time()
-        wants = sorted([*self.healer.wants, *self.healer.serving], key=lambda want: (want.priority, -want.end))[
-            :LISTED_GAPS
-        ]
+        asked = [*self.healer.wants, *self.healer.serving]
+        # What is asked about although it is known, as the audit does, is no gap.
+        unknown = [want for want in asked if self.recorder.unknown(want.series, want.start, want.end)]
+        wants = sorted(unknown, key=lambda want: (want.priority, -want.end))[:LISTED_GAPS]
         return [
             {
                 "symbol": want.series.symbol,

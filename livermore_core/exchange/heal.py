@@ -263,6 +263,7 @@ class Healer:
 
     async def _ask(self, want: Want) -> None:
         width = WIDTHS[want.series.timeframe]
+        is_gap = bool(self.recorder.unknown(want.series, want.start, want.end))
         missing = self._missing(want)
         if not missing:
             return
@@ -274,6 +275,8 @@ class Healer:
             want.verify.remove(low, high)
         left = self._missing(want)
         if not left:
+            if not is_gap:
+                return
             fields = {"symbol": want.series.symbol, "timeframe": want.series.timeframe, "reason": want.reason}
             self.report("gap.healed", {**fields, "start": iso(want.start), "end": iso(want.end)})
             return

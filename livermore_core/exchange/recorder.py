@@ -11,7 +11,7 @@ from livermore_core.errors import StoreError
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.candle import Candle, merge
-from livermore_core.market.events import GAP
+from livermore_core.market.events import GAP, REVISED
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.ledger import Change, Ledger
 from livermore_core.market.series import Series
@@ -38,6 +38,8 @@ class Recorder:
         self.live: set[str] = set()
         self.agreements: dict[str, int] = {}
         self.learned = 0
+        # Announced since the start: candles that changed, and native rows that differ from what their parts add up to.
+        self.revised = self.native_differences = 0
         self.changed = asyncio.Event()
         # Who asks the exchange; set by the kit, so that a part that cannot be derived is asked natively.
         self.want: Callable[[Series, int, int, str, int], None] = lambda series, start, end, reason, after: None
@@ -115,9 +117,14 @@ class Recorder:
         await self.learn(ledger.series, [(bucket, end)], [] if candle is None else [candle], live=True)
 
     async def retract(self, symbol: str, start: int, end: int, reason: str) -> None:
-        """What was known of [start, end) of 1m does not stand, nor do the higher candles derived from it."""
+        """What was known of [start, end) of 1m does not stand, nor do the higher candles derived from it.
+
+        What came from REST stands, and so does what was derived from it alone.
+        """
         async with self._lock(symbol):
             work = _Work(self)
+            parts = dict(self.ladder)
+            doubted: dict[str, Intervals] = {}
             for timeframe in self.timeframes:
                 ledger = self.ledger(symbol, timeframe)
                 low, high = start // ledger.width * ledger.width, -(-end // ledger.width) * ledger.width
@@ -125,8 +132,13 @@ class Recorder:
                 for time in [time for time in held if low <= time < high]:
                     del held[time]
                 present = await self.store.candles(ledger.series, since=low, until=high)
-                spared = Intervals((row.time, row.time + ledger.width) for row in present if row.source == "rest")
-                for since, until in spared.missing(low, high):
+                standing = Intervals((row.time, row.time + ledger.width) for row in present if row.source == "rest")
+                if timeframe in parts:
+                    for bucket in range(low, high, ledger.width):
+                        if not doubted[parts[timeframe]].within(bucket, bucket + ledger.width):
+                            standing.add(bucket, bucket + ledger.width)
+                doubted[timeframe] = Intervals(standing.missing(low, high))
+                for since, until in doubted[timeframe]:
                     gone = [row for row in present if since <= row.time < until]
                     work.change(ledger).retract(since, until, gone, reason)
             await self._commit(work)
@@ -271,7 +283,7 @@ class Recorder:
         for change in changes:
             change.apply()
             self.learned += len(change.rows)
-            self._count_agreement(change)
+            self._count(change)
         for event in batch.events:
             self.bus.publish(event)
             if event.kind == GAP:
@@ -279,7 +291,9 @@ class Recorder:
                 self.say("gap.opened", {**said, "start": iso(event.time), "end": iso(event.until or event.time)})
         self.changed.set()
 
-    def _count_agreement(self, change: Change) -> None:
+    def _count(self, change: Change) -> None:
+        self.revised += sum(event.kind == REVISED for event in change.events)
+        self.native_differences += change.native_differences
         symbol = change.ledger.series.symbol
         if change.disagreed:
             self.agreements[symbol] = 0

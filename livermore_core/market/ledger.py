@@ -51,7 +51,7 @@ class Change:
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.revised: set[int] = set()
-        self.agreed = self.disagreed = 0
+        self.agreed = self.disagreed = self.native_differences = 0
         self.coverage = ledger.coverage.copy()
         self._unhidden: set[int] = set()
         self._gaps = ledger.gaps.copy()
@@ -149,6 +149,7 @@ class Change:
                     held.time, held.open, held.high, held.low, held.close, held.volume, held.revision, "rest"
                 )
         elif row.source == "rest" or held.source != "rest":
+            self.native_differences += row.source == "rest" and held.source == "derived"
             self._revise(held.time, row.at_revision(held.revision + 1))
 
     def _restore(self, time: int, withdrawn: Candle, row: Candle | None, covered: bool) -> None:

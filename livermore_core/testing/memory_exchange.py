@@ -20,21 +20,31 @@ class MemoryExchange:
     """Implements ExchangeClient without any I/O.
 
     `markets` maps each symbol to the mean number of seconds between its trades. Exchange time is `start` plus the
-    loop's time. The truth is summed up here from the trades, by its own few lines, never by the code under test.
+    loop's time; a frame is sent each `beat` seconds. The truth is summed up here from the trades, by its own few lines,
+    never by the code under test.
     """
 
     requests_per_second = 10.0
 
     def __init__(
-        self, markets: dict[str, float], *, start: float, history: float, until: float, seed: int = 1, lag: float = 0.0
+        self,
+        markets: dict[str, float],
+        *,
+        start: float,
+        history: float,
+        until: float,
+        seed: int = 1,
+        lag: float = 0.0,
+        beat: float = 0.25,
     ) -> None:
-        self.start, self.lag = start, lag
+        self.start, self.lag, self.beat = start, lag, beat
         self.requests: list[tuple[str, str, int, int]] = []
         self.down = False
         self.connections = 0
         self._drop: dict[str, int] = {}
         self._silent: set[str] = set()
         self._failing: set[str] = set()
+        self._factors: dict[str, dict[int, float]] = {}
         self._cut: asyncio.Event | None = None
         self._times: dict[str, list[float]] = {}
         self._prices: dict[str, list[tuple[float, float]]] = {}
@@ -81,7 +91,7 @@ class MemoryExchange:
         return next(self._trades(symbol, self._count(symbol) - 1, self._count(symbol)), None)
 
     async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
-        """Snapshots, then the acknowledgement, then trades and a beat each second, until cut."""
+        """Snapshots, then the acknowledgement, then trades and a heartbeat each `beat` seconds, until cut."""
         self._check_up()
         self.connections += 1
         cut = self._cut = asyncio.Event()
@@ -93,7 +103,7 @@ class MemoryExchange:
         yield Heartbeat(self.now())
         yield Subscribed(frozenset(symbols))
         while not cut.is_set():
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(self.beat)
             for symbol in symbols:
                 until = self._count(symbol)
                 if self._silent and symbol in self._silent:
@@ -120,14 +130,15 @@ class MemoryExchange:
         `until`: the trades up to this moment only.
         """
         width = WIDTHS[timeframe]
-        times, prices = self._times[symbol], self._prices[symbol]
-        first, last = (
-            bisect_left(times, start),
-            min(bisect_left(times, end), bisect_right(times, self.now() if until is None else until)),
-        )
+        times, prices, factors = self._times[symbol], self._prices[symbol], self._factors.get(symbol, {})
+        moment = self.now() if until is None else until
+        first, last = bisect_left(times, start), min(bisect_left(times, end), bisect_right(times, moment))
         rows: dict[int, list[tuple[float, float]]] = {}
         for position in range(first, last):
-            rows.setdefault(int(times[position] // width) * width, []).append(prices[position])
+            price, size = prices[position]
+            size *= factors.get(position, 1.0)
+            if size:
+                rows.setdefault(int(times[position] // width) * width, []).append((price, size))
         return [
             (
                 time,
@@ -158,6 +169,12 @@ class MemoryExchange:
     def fail(self, symbol: str) -> None:
         """Answer every request for candles of a symbol with a server error."""
         self._failing.add(symbol)
+
+    def revise(self, symbol: str, start: int, end: int, factor: float) -> None:
+        """From now on the trades of [start, end) have `factor` times the size that was streamed; 0: they are void."""
+        times = self._times[symbol]
+        changed = range(bisect_left(times, start), bisect_left(times, end))
+        self._factors.setdefault(symbol, {}).update(dict.fromkeys(changed, factor))
 
     def _check_up(self) -> None:
         if self.down:
