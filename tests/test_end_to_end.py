@@ -214,6 +214,18 @@ async def test_two_instances_on_one_store_V6(tmp_path: Path) -> None:
     assert any(str(first.pid) in line for line in second.lines), second.lines
 
 
+async def test_the_store_is_verified_beside_the_process_that_writes_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    async with simulated("--products", "2", "--speed", "60", "--quirks", "all") as exchange:
+        async with Program("start", "--store", url, env=exchange.env) as livermore:
+            await livermore.event("ready")
+            async with Program("verify", "--store", url, env=exchange.env) as verify:
+                assert await verify.ended() == 0, verify.lines
+            assert await livermore.stop() == 0
+        assert (await exchange.state())["statuses"].keys() == {"200"}
+    assert verify.lines[-1].endswith("candles of 12 series compared, 0 differ")
+
+
 async def test_a_second_start_with_time_held_still_asks_for_no_candle_S11(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     async with simulated("--products", "4", "--speed", "60") as exchange:

@@ -17,10 +17,7 @@ class NotStoredError(LivermoreError):
 async def find_symbol(store: CandleStore, typed: str, exchange: str | None = None) -> list[Series]:
     """Every series of a symbol; an alias, lower case and a slash are understood. Raises NotStoredError."""
     wanted = typed.strip().upper().replace("/", "-")
-    everything = await store.series()
-    known = [series for series in everything if exchange in (None, series.exchange)]
-    if everything and not known:
-        raise NotStoredError(f"nothing is stored of exchange {exchange!r}; stored: {_names(everything)}")
+    known = await find_stored(store, exchange)
     status = await store.read_status() or {}
     for followed in status.get("exchanges", ()):
         wanted = followed.get("aliases", {}).get(wanted, wanted)
@@ -28,13 +25,19 @@ async def find_symbol(store: CandleStore, typed: str, exchange: str | None = Non
     if found:
         return found
     symbols = sorted({series.symbol for series in known})
-    if not symbols:
-        raise NotStoredError("nothing is stored yet; `livermore start` fills the store")
     raise NotStoredError(f"nothing is stored of {typed!r}{near(wanted, symbols)}; stored: {', '.join(symbols[:20])}")
 
 
-def _names(known: list[Series]) -> str:
-    return ", ".join(sorted({series.exchange for series in known}))
+async def find_stored(store: CandleStore, exchange: str | None = None) -> list[Series]:
+    """Every series that is stored, of one exchange if it is named. Raises NotStoredError where there is none."""
+    everything = await store.series()
+    known = [series for series in everything if exchange in (None, series.exchange)]
+    if known:
+        return known
+    if not everything:
+        raise NotStoredError("nothing is stored yet; `livermore start` fills the store")
+    names = ", ".join(sorted({series.exchange for series in everything}))
+    raise NotStoredError(f"nothing is stored of exchange {exchange!r}; stored: {names}")
 
 
 async def find_series(store: CandleStore, typed: str, exchange: str | None, timeframe: str) -> Series:

@@ -21,6 +21,7 @@ COMMANDS = {
     "candles": ("candles", "stored closed candles of a series"),
     "indicators": ("indicators", "latest indicator values of a symbol"),
     "gaps": ("gaps", "what is unknown, and when it is asked for"),
+    "verify": ("verify", "compare the store with the exchange"),
     "status": ("status", "what the running process says of itself"),
     "doctor": ("doctor", "what is wrong here, and what to do about it"),
 }

@@ -21,7 +21,7 @@ from livermore_core.errors import (
 )
 from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
-from livermore_core.exchange.protocol import ExchangeClient, Product
+from livermore_core.exchange.protocol import ExchangeClient, Page, Product
 from livermore_core.exchange.recorder import Recorder
 from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.candle import Candle
@@ -129,9 +129,7 @@ class Healer:
 
         Raises TransientError, PermanentError, CredentialsError or StoreError.
         """
-        width = WIDTHS[series.timeframe]
-        page = await self._call(priority, lambda: self.client.candles(series.symbol, series.timeframe, start, end))
-        self.clock.observe(page.moment)
+        page = await self.ask(series, start, end, priority=priority)
         # Where nothing is known there is no row to read.
         known = self.recorder.ledger(series.symbol, series.timeframe).coverage.within(start, end)
         held = await self.recorder.store.candles(series, last=1, since=start, until=end) if known else []
@@ -139,7 +137,7 @@ class Healer:
             page.rows,
             start=start,
             end=end,
-            width=width,
+            width=WIDTHS[series.timeframe],
             moment=page.moment,
             rejected=page.rejected,
             newest_held=held[0].time if held else None,
@@ -149,12 +147,21 @@ class Healer:
             await self.recorder.learn(series, proof.covered, proof.rows, live=live, derive=derive)
         return proof
 
+    async def ask(self, series: Series, start: int, end: int, *, priority: tuple[float, ...]) -> Page:
+        """One page as the exchange has it, of which nothing is learned.
+
+        Raises TransientError, PermanentError or CredentialsError.
+        """
+        page = await self._call(priority, lambda: self.client.candles(series.symbol, series.timeframe, start, end))
+        self.clock.observe(page.moment)
+        return page
+
     async def rows(self, symbol: str, timeframe: str, start: int, end: int) -> list[Candle] | None:
         """The candles of one page, asked for where the ledger does not know them; None where there is no answer."""
         series = Series(self.recorder.exchange, symbol, timeframe)
         try:
             if timeframe not in self.recorder.timeframes:
-                page = await self._call((BACKFILL,), lambda: self.client.candles(symbol, timeframe, start, end))
+                page = await self.ask(series, start, end, priority=(BACKFILL,))
                 return sorted(page.rows, key=lambda row: row.time)
             if self.recorder.unknown(series, start, end):
                 await self.fetch(series, start, end, priority=(BACKFILL,), live=False, derive=False)
