@@ -42,7 +42,7 @@ class FaultyExchange(MemoryExchange):
     @property
     def is_connected(self) -> bool:
         """Whether a feed is open that still delivers."""
-        return self._open > 0 and self.connections > self._dead_until and "ws.silent" not in self._active
+        return self._open > 0 and self.connections > self._dead_until
 
     def begin(self, fault: Fault) -> None:
         """Let a fault begin; one that lasts goes on until its `end`."""
@@ -139,6 +139,7 @@ class FaultyExchange(MemoryExchange):
             number, cut = self.connections, asyncio.Event()
             self._cut = cut
             if "ws.silent" in self._active:
+                self._dead_until = number
                 await cut.wait()
             sent = {symbol: self._count(symbol) for symbol in symbols}
             for symbol in symbols:

@@ -153,7 +153,7 @@ class IndicatorCalculationService:
     def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
         published = self._published.setdefault((series, host.name), {})
         published[value.time] = value
-        while (oldest := next(iter(published))) <= host.replayed_from:
+        while published and (oldest := next(iter(published))) <= host.replayed_from:
             del published[oldest]
 
     async def _commit(self, work: _Work) -> _Work:
