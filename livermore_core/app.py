@@ -21,6 +21,7 @@ from livermore_core.reporting import MEND, Reporter
 from livermore_core.services import Report, Services
 from livermore_core.stage_runner import StageRunner
 from livermore_core.status import Status
+from livermore_core.supervisor import Supervisor
 
 
 class App:
@@ -48,6 +49,7 @@ class App:
         self._until_ready, self._within, self._leave = until_ready, within, leave
         self._report = Reporter(report, self._moved)
         self._watchdog = ending.Watchdog(leave, partial(self._report, "shutdown.overdue", {}))
+        self._supervisor = Supervisor()
         self._runner: StageRunner | None = None
         self._services: Services | None = None
         self._ending: asyncio.Future[LivermoreError | None] | None = None
@@ -96,10 +98,12 @@ class App:
             try:
                 store = await self._open(stack, status)
                 await self._run_stages(store, self._services, status)
+                await self._supervised(self._services, status)
                 if not self._until_ready:
                     await asyncio.get_running_loop().create_future()
             finally:
                 self._watchdog.arm()
+                self._supervisor.say("STOPPING=1")
                 status.change(ended="STOPPING")
 
     def _is_any_exchange_followed(self) -> None:
@@ -172,6 +176,12 @@ class App:
         seconds = round(asyncio.get_running_loop().time() - self._began, 3)
         said = {"seconds": seconds, "degraded": sorted(self._degraded()), "stages": runner.seconds}
         self._report("ready", {**said, "plugins": dict(slowest_first)})
+
+    async def _supervised(self, services: Services, status: Status) -> None:
+        self._supervisor.say("READY=1")
+        if self._supervisor.interval is not None:
+            keep_alive = partial(self._supervisor.keep_alive, status.is_progressing)
+            await services.start("livermore", keep_alive, name="watchdog")
 
     def _context(self, store: Any, services: Services, plugin: Plugin, stage: str) -> Context:
         exchange = self.plugins.exchange_of(plugin)

@@ -59,6 +59,12 @@ class Status:
                 reasons[f"{name}.feed"] = str(following.status()["feed"]["reason"])
         return reasons
 
+    def is_progressing(self) -> bool:
+        """Whether the run gets on with its work, or has said why it cannot."""
+        return (
+            not self.is_ready or bool(self.reasons()) or all(each.is_progressing() for each in self.exchanges.values())
+        )
+
     def state(self) -> str:
         """One of STATES."""
         if self.ended:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,31 @@ def test_a_storm_heals(seed: int) -> None:
     outcome = run(seed, 6.0)
     assert outcome.violations == []
     assert outcome.compared > 11_000
+
+
+def test_one_product_of_fifty_that_goes_silent_is_healed_without_a_reconnect_loop_W06_W09() -> None:
+    markets = {f"Q{number:02}-USD": 2000.0 + number for number in range(49)} | {"MUTED-USD": 20.0}
+    outcome = run(3, 0.9, faults=[Fault(at=FIRST, kind="ws.mute", symbol="MUTED-USD", lasts=2000.0)], markets=markets)
+    assert outcome.violations == []
+    assert "ws.muted" in {event for _, event in outcome.said}
+    assert 1 < outcome.connections <= 7
+
+
+def test_a_market_that_is_merely_quiet_causes_no_reconnect_W06_W37() -> None:
+    outcome = run(4, 2.0, per_hour=0.0, markets={f"Q{number:02}-USD": 3000.0 + number for number in range(20)})
+    assert outcome.violations == []
+    assert outcome.connections == 1
+
+
+def test_eight_hours_without_the_exchange_invent_nothing_and_say_little_R05() -> None:
+    down = Fault(at=FIRST, kind="exchange.down", lasts=8 * 3600.0)
+    outcome = run(5, 8.3, faults=[down], markets=FEW)
+    assert outcome.violations == []
+    lines = Counter(
+        (event, int(moment // 60)) for moment, event in outcome.said if down.at < moment < down.at + down.lasts
+    )
+    assert max(lines.values()) == 1
+    assert {event for event, _ in lines} <= {"feed.lost", "exchange.unavailable", "gap.opened"}
 
 
 def test_the_same_seed_is_the_same_run_in_another_process_V5() -> None:

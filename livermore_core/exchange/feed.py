@@ -16,6 +16,7 @@ from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.heal import Healer
 from livermore_core.exchange.protocol import CandleUpdate, ExchangeClient, Heartbeat, Lost, Message, Subscribed
 from livermore_core.exchange.recorder import CLOSE_GRACE, Recorder
+from livermore_core.exchange.trouble import Trouble
 from livermore_core.exchange.witness import Witness
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import OPEN, Event
@@ -57,6 +58,8 @@ class LiveFeed:
         self.connected = False
         self.connections = self.frames = self.lost_frames = 0
         self.reason = "ws.connecting"
+        # When the last minute was closed and written, by the loop's clock; a new feed has its time for the first.
+        self.closed_at = asyncio.get_running_loop().time()
         self.witness = Witness(recorder, healer)
         self._base = recorder.timeframes[0]
         self._higher = recorder.timeframes[1:]
@@ -74,6 +77,8 @@ class LiveFeed:
         self._first_stamp = 0.0
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._interrupted: str | None = None
+        # A connection that is lost again within HEALTHY was no end of it.
+        self._outage = Trouble("feed.lost", None, report, settles=HEALTHY)
         self._watcher: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
@@ -107,7 +112,7 @@ class LiveFeed:
             except ExchangeError as error:
                 self.reason = str(error)
             self.connected = False
-            self.report("feed.lost", {"reason": self.reason, "seconds": round(loop.time() - began, 1)})
+            self._outage.bad(reason=self.reason)
             # Only data, not a connection, shows that the exchange is well again.
             attempt = 0 if self._heard_at - began > HEALTHY else attempt + 1
             await asyncio.sleep(random.uniform(0.0, min(LONGEST_WAIT, 0.5 * 2.0 ** min(attempt, 10))))
@@ -200,7 +205,10 @@ class LiveFeed:
             return
         self.connected, self.reason = True, ""
         missing = sorted(set(self.symbols) - self._acknowledged)
-        self.report("feed.connected", {"symbols": len(self._acknowledged), "missing": missing})
+        fields: dict[str, Any] = {"symbols": len(self._acknowledged), "missing": missing}
+        if self._outage.since is not None:
+            fields["seconds"] = round(asyncio.get_running_loop().time() - self._outage.since, 1)
+        self.report("feed.connected", fields)
         ready()
 
     def _lost(self, count: int) -> None:
@@ -240,9 +248,10 @@ class LiveFeed:
             try:
                 await job()
             except StoreError as error:
-                self.recorder.trouble.bad(str(error))
+                self.recorder.trouble.bad(cause=str(error))
 
     async def _tick(self) -> None:
+        self._outage.well()
         for symbol in self.symbols:
             await self.recorder.tick(symbol)
 
@@ -251,6 +260,7 @@ class LiveFeed:
             for symbol, outcome in outcomes.items():
                 group.create_task(self._close_one(symbol, bucket, outcome))
         await self.witness.minute(self.symbols, bucket)
+        self.closed_at = asyncio.get_running_loop().time()
 
     async def _close_one(self, symbol: str, bucket: int, outcome: Outcome) -> None:
         try:
@@ -264,7 +274,7 @@ class LiveFeed:
             if symbol in self._stale and symbol in self.recorder.live:
                 await self._seed(symbol, bucket + STEP)
         except StoreError as error:
-            self.recorder.trouble.bad(str(error))
+            self.recorder.trouble.bad(cause=str(error))
             self._unproven(symbol, bucket, "store.error")
 
     def _unproven(self, symbol: str, bucket: int, reason: str) -> None:

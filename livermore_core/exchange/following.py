@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from livermore_core.context import Context
 
 TRIM_EVERY = 600.0
+# Real seconds: a minute, and what it may take to close it.
+PROGRESS_WITHIN = 75.0
 LISTED_GAPS = 200
 
 
@@ -206,6 +208,10 @@ class Following:
         """When a want is due, on the exchange's clock; None where that is now, or the clock is not known."""
         moment = max(want.after, self.clock.now + want.due - now)
         return iso(moment) if moment > self.clock.now > 0.0 else None
+
+    def is_progressing(self) -> bool:
+        """Whether minutes are being closed and written, as far as a feed is there to close them."""
+        return self.feed is None or asyncio.get_running_loop().time() < self.feed.closed_at + PROGRESS_WITHIN
 
     def is_live(self) -> bool:
         """Whether the feed is acknowledged and the seam is closed."""

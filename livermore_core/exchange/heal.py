@@ -205,7 +205,7 @@ class Healer:
         """Say once that the exchange does not answer, and remind once a minute."""
         self._failures += 1
         if self._failures >= FAILURES_OF_AN_OUTAGE or not self.successes:
-            self._outage.bad(str(error))
+            self._outage.bad(cause=str(error))
 
     def _succeeded(self) -> None:
         self.successes += 1

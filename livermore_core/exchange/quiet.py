@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 
 from livermore_core.errors import ExchangeError, PermanentError
 from livermore_core.exchange.feed import LiveFeed
@@ -26,6 +27,7 @@ class QuietProbe:
     def __init__(self, feed: LiveFeed) -> None:
         self._feed = feed
         self._asked: dict[str, tuple[float, int]] = {}
+        self._reconnected: dict[str, tuple[float, int]] = {}
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Look every few seconds, for ever."""
@@ -82,4 +84,14 @@ class QuietProbe:
         start = int(trade.time // STEP) * STEP
         series = feed.recorder.ledger(symbol, feed.recorder.timeframes[0]).series
         feed.healer.want(series, start, start + STEP, "ws.muted", after=start + STEP)
-        feed.interrupt("ws.muted")
+        if self._may_reconnect(symbol):
+            feed.interrupt("ws.muted")
+
+    def _may_reconnect(self, symbol: str) -> bool:
+        """Where a new connection did not help, the next one waits; REST tells the minutes of the symbol meanwhile."""
+        now = asyncio.get_running_loop().time()
+        last, times = self._reconnected.get(symbol, (-inf, 0))
+        if now < last + LATER[min(times, len(LATER)) - 1]:
+            return False
+        self._reconnected[symbol] = (now, times + 1 if now < last + 2 * LATER[-1] else 1)
+        return True

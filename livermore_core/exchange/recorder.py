@@ -276,7 +276,7 @@ class Recorder:
         try:
             await self.store.transact(batch)
         except StoreError as error:
-            self.trouble.bad(str(error))
+            self.trouble.bad(cause=str(error))
             work.give_back()
             raise
         self.trouble.well()

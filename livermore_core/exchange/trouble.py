@@ -10,20 +10,20 @@ REMIND_EVERY = 60.0
 
 
 class Trouble:
-    """Reports `began` with the cause and the seconds so far, then `ended` with how long it was, in seconds.
+    """Reports `began` with what is given and the seconds so far, then `ended` with how long it was, in seconds.
 
-    It has ended when it is well and has not been bad for `settles` seconds.
+    It has ended when it is well and has not been bad for `settles` seconds. Without `ended` that is not said.
     """
 
     def __init__(
-        self, began: str, ended: str, say: Callable[[str, Mapping[str, Any]], None], settles: float = 0.0
+        self, began: str, ended: str | None, say: Callable[[str, Mapping[str, Any]], None], settles: float = 0.0
     ) -> None:
         self._began, self._ended, self._say, self._settles = began, ended, say, settles
         # The loop's clock when it began; None while all is well.
         self.since: float | None = None
         self._reminded = self._last = 0.0
 
-    def bad(self, cause: str) -> None:
+    def bad(self, **fields: Any) -> None:
         """It is out of order, still or anew."""
         now = asyncio.get_running_loop().time()
         self._last = now
@@ -32,7 +32,7 @@ class Trouble:
         elif now < self._reminded + REMIND_EVERY:
             return
         self._reminded = now
-        self._say(self._began, {"cause": cause, "seconds": round(now - self.since, 1)})
+        self._say(self._began, {**fields, "seconds": round(now - self.since, 1)})
 
     def well(self) -> None:
         """It works."""
@@ -41,4 +41,5 @@ class Trouble:
         now = asyncio.get_running_loop().time()
         if now >= self._last + self._settles:
             seconds, self.since = now - self.since, None
-            self._say(self._ended, {"seconds": round(seconds, 1)})
+            if self._ended is not None:
+                self._say(self._ended, {"seconds": round(seconds, 1)})

@@ -55,8 +55,8 @@ MOST_WAITING = 100
 class Outcome(msgspec.Struct, kw_only=True):
     """What became of a run.
 
-    `healed` are the seconds from the last fault to live and complete; `requests` all that were made; `digest` is equal
-    for equal runs; `seconds` is real time.
+    `healed` are the seconds from the last fault to live and complete; `requests` and `connections` all that were made;
+    `said` the reports (seconds, event); `digest` is equal for equal runs; `seconds` is real time.
     """
 
     seed: int
@@ -66,6 +66,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     violations: list[Violation]
     healed: float
     requests: int
+    connections: int
+    said: list[tuple[float, str]]
     digest: str
     seconds: float
 
@@ -156,6 +158,8 @@ class _Run:
             violations=self.problems + check(evidence, self.exchange.truth),
             healed=round(healed, 1),
             requests=len(self.exchange.asked),
+            connections=len(self.exchange.connected_at),
+            said=[(moment, event) for moment, event, _ in evidence.said],
             digest=hashlib.sha256(msgspec.msgpack.encode(evidence.log)).hexdigest(),
             seconds=0.0,
         )
