@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import threading
@@ -75,6 +76,12 @@ def signals(stop: Callable[[str], None], leave: Leave) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+def leave_no_core() -> None:
+    """A core dump would hold the keys: none is written, unless LIVERMORE_TRACE asks for all there is."""
+    if not os.environ.get("LIVERMORE_TRACE"):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def run_to_end(main: Coroutine[Any, Any, ExitCode], leave: Leave = leave) -> ExitCode:
