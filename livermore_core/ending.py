@@ -79,7 +79,7 @@ def signals(stop: Callable[[str], None], leave: Leave) -> Iterator[None]:
 
 
 def leave_no_core() -> None:
-    """A core dump would hold the keys: none is written, unless LIVERMORE_TRACE asks for all there is."""
+    """A core dump would hold the keys: the limit is 0, unless LIVERMORE_TRACE asks for all there is."""
     if not os.environ.get("LIVERMORE_TRACE"):
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 

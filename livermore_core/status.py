@@ -53,16 +53,17 @@ class Status:
         """Why the run is not, or not wholly, live: plugins and exchanges by name, and feeds."""
         reasons = dict(self._degraded())
         for name, following in self.exchanges.items():
-            if following.healer.outage is not None:
-                reasons[name] = "exchange.unavailable"
+            trouble = _trouble_of(following)
+            if trouble in ("exchange.unavailable", "store.error"):
+                reasons[name] = trouble
             if self.is_ready and not following.is_live():
                 reasons[f"{name}.feed"] = str(following.status()["feed"]["reason"])
         return reasons
 
     def is_progressing(self) -> bool:
-        """Whether the run gets on with its work, or has said why it cannot."""
-        return (
-            not self.is_ready or bool(self.reasons()) or all(each.is_progressing() for each in self.exchanges.values())
+        """Whether the run gets on with its work, or has said of an exchange why it cannot."""
+        return not self.is_ready or all(
+            following.is_progressing() or bool(_trouble_of(following)) for following in self.exchanges.values()
         )
 
     def state(self) -> str:
@@ -125,3 +126,12 @@ class Status:
 
 def _iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _trouble_of(following: Following) -> str:
+    """The reason for which an exchange cannot be kept true now; empty where it can."""
+    if following.healer.outage is not None:
+        return "exchange.unavailable"
+    if following.recorder.trouble.since is not None:
+        return "store.error"
+    return "" if following.is_live() else "feed.lost"

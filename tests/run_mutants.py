@@ -22,6 +22,7 @@ PACKAGES = (
 PRODUCTS = 4
 # A mutant that hangs is noticed by the clock.
 WITHIN = 120.0
+HANGS = -1
 
 
 class Mutant(NamedTuple):
@@ -63,6 +64,7 @@ def judge(mutant: Mutant) -> tuple[bool, str]:
             return False, f"the patch does not apply: {applied.stderr.strip()}"
         paths = [place, *(place / Path(package).parent for package in PACKAGES[1:])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["PYTHONSAFEPATH"] = "1"  # else the folder we start in would come before the mutant
         smoke = _run([sys.executable, "-m", "livermore_core", "stages", "--list"], environment)
         if smoke.returncode:
             return False, f"it does not even start, which proves nothing: {smoke.stdout[-300:]}"
@@ -79,9 +81,8 @@ def _by_simulation(mutant: Mutant, environment: dict[str, str], place: Path) -> 
     schedule.write_text(mutant.faults)
     program = [sys.executable, str(ROOT / "tests" / "torture.py"), "--faults", str(schedule)]
     arguments = ["--seed", mutant.seed, "--each", mutant.hours, "--products", str(PRODUCTS)]
-    try:
-        result = _run([*program, *arguments], environment)
-    except subprocess.TimeoutExpired:
+    result = _run([*program, *arguments], environment)
+    if result.returncode == HANGS:
         return "V1" in mutant.invariants, f"V1: it hangs, nothing for {WITHIN:.0f} s"
     seen = re.findall(r"^  ([A-Z]\d+): (.+)$", result.stdout, re.M)
     named = [f"{invariant}: {what}" for invariant, what in seen if invariant in mutant.invariants]
@@ -90,15 +91,18 @@ def _by_simulation(mutant: Mutant, environment: dict[str, str], place: Path) -> 
 
 
 def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=WITHIN,
-    )
+    try:
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=WITHIN,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, HANGS, "")
 
 
 @click.command(epilog="Example: tests/run_mutants.py gives-up")

@@ -28,7 +28,9 @@ def tolerant_plugins(file: Path | None = None) -> Plugins:
 def settings_of(file: Path | None = None, store: str | None = None, **flags: Any) -> tuple[Plugins, Settings]:
     """The validated settings. Raises ConfigurationError."""
     from livermore_core.config import load
+    from livermore_core.ending import leave_no_core
 
+    leave_no_core()  # from here on keys are in memory
     plugins = tolerant_plugins(file)
     overrides = flags.pop("overrides", {}) | ({"store": store} if store else {})
     return plugins, load(plugins, file=file, overrides=overrides, **flags)

@@ -92,7 +92,6 @@ def run_app(
     )
     from livermore_core import ending
 
-    ending.leave_no_core()
     options = {"stages": stages, "until_ready": until_ready, "within": within}
     return int(ending.run_to_end(run_with_view(plugins, settings, options)))
 

@@ -132,8 +132,12 @@ class LiveFeed:
                     self.take(message, ready)
             finally:
                 self._watcher.cancel()
-                if self._patience is not None:
-                    self._patience.cancel()
+                self._end_patience()
+                self._acknowledged.clear()
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
 
     def _watch(self, deadline: asyncio.Timeout) -> None:
         """Put the deadline off while frames come: once a second, so that a frame costs nothing."""
@@ -166,7 +170,7 @@ class LiveFeed:
         if trade.time < tape.closed_until and trade.id > tape.last_id:
             self._late(trade)
         if tape.trade(trade):
-            self._hole(symbol, tape)
+            self.doubt(symbol, "ids.hole")
         self._touched.add(symbol)
 
     def _heartbeat(self, stamp: float) -> None:
@@ -198,6 +202,7 @@ class LiveFeed:
         if len(self._acknowledged) == len(self.symbols):
             self._is_ready(ready)
         elif new:
+            self._end_patience()
             self._patience = asyncio.get_running_loop().call_later(ACKNOWLEDGE_WITHIN, self._is_ready, ready)
 
     def _is_ready(self, ready: Callable[[], None]) -> None:
@@ -216,12 +221,12 @@ class LiveFeed:
         for tape in self.tapes.values():
             tape.lost()
 
-    def _hole(self, symbol: str, tape: Tape) -> None:
+    def doubt(self, symbol: str, reason: str) -> None:
         """Trades are missing: what was closed since the last confirmed one does not stand."""
-        retracted = tape.retract()
+        retracted = self.tapes[symbol].retract()
         self._stale.add(symbol)
-        if retracted:
-            self._jobs.put_nowait(partial(self.retract, symbol, retracted, "ids.hole"))
+        if retracted:  # in the order of the closes, of which some may not be written yet
+            self._jobs.put_nowait(partial(self._retract, symbol, retracted, reason))
 
     def _late(self, trade: Trade) -> None:
         """A trade of a bucket that is closed, written or not yet: REST says what the bucket is."""
@@ -260,7 +265,8 @@ class LiveFeed:
             for symbol, outcome in outcomes.items():
                 group.create_task(self._close_one(symbol, bucket, outcome))
         await self.witness.minute(self.symbols, bucket)
-        self.closed_at = asyncio.get_running_loop().time()
+        if self.recorder.trouble.since is None:
+            self.closed_at = asyncio.get_running_loop().time()
 
     async def _close_one(self, symbol: str, bucket: int, outcome: Outcome) -> None:
         try:
@@ -284,12 +290,15 @@ class LiveFeed:
         if bucket + STEP > self._first_stamp:
             self.healer.want(ledger.series, bucket, bucket + STEP, reason, after=bucket + STEP)
 
-    async def retract(self, symbol: str, buckets: Sequence[int], reason: str) -> None:
-        """What was closed of these minutes does not stand: withdraw it, and ask REST."""
+    async def _retract(self, symbol: str, buckets: Sequence[int], reason: str) -> None:
+        """What was closed of these minutes does not stand: withdraw it, and ask REST, even where that is refused."""
         series = Series(self.recorder.exchange, symbol, self._base)
         for bucket in buckets:
-            await self.recorder.retract(symbol, bucket, bucket + STEP, reason)
-            self.healer.want(series, bucket, bucket + STEP, reason, after=bucket + STEP)
+            self.healer.want(series, bucket, bucket + STEP, reason, after=bucket + STEP, always=True)
+            try:
+                await self.recorder.retract(symbol, bucket, bucket + STEP, reason)
+            except StoreError as error:
+                self.recorder.trouble.bad(cause=str(error))
 
     # ---- previews ----
 

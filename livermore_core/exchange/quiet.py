@@ -64,7 +64,7 @@ class QuietProbe:
         if trade is None or trade.id <= tape.last_id:
             tape.confirm()
         elif trade.time < self._feed.clock.now - IN_FLIGHT:
-            await self._muted(symbol, trade)
+            self._muted(symbol, trade)
 
     def _ask_for_minutes(self, symbol: str) -> None:
         """The exchange does not tell its last trade: its minutes since the one we have say as much."""
@@ -75,11 +75,11 @@ class QuietProbe:
         start = max(int(feed.tapes[symbol].last_time // STEP) * STEP, end - page)
         feed.healer.want(series, start, end, "quiet", after=end, always=True)
 
-    async def _muted(self, symbol: str, trade: Trade) -> None:
+    def _muted(self, symbol: str, trade: Trade) -> None:
         """The exchange has a trade that should have reached us: nothing since our last one stands."""
         feed = self._feed
         feed.report("ws.muted", {"symbol": symbol})
-        await feed.retract(symbol, feed.tapes[symbol].retract(), "ws.muted")
+        feed.doubt(symbol, "ws.muted")
         feed.tapes[symbol].lost()
         start = int(trade.time // STEP) * STEP
         series = feed.recorder.ledger(symbol, feed.recorder.timeframes[0]).series

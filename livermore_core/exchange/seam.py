@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from livermore_core.errors import TransientError
+from livermore_core.errors import CredentialsError, PermanentError, TransientError
 from livermore_core.exchange.heal import BACKFILL, SEAM, Healer, backoff
 from livermore_core.exchange.recorder import Recorder
 from livermore_core.market.proof import RECHECK_DELAY
@@ -16,6 +16,7 @@ SETTLED = 60
 # The widest bucket whose open part is completed from 1m candles; wider ones add closed lower candles.
 OPEN_BUCKET = "4h"
 LOOK_AGAIN = 1.0
+ATTEMPTS = 5
 
 
 async def close_seam(recorder: Recorder, healer: Healer, symbols: Sequence[str]) -> None:
@@ -40,7 +41,8 @@ async def _symbol(recorder: Recorder, healer: Healer, symbol: str) -> None:
 async def _fill(recorder: Recorder, healer: Healer, symbol: str, timeframe: str, since: int) -> None:
     """Ask for the unknown part of [since, now) of one series until only the last SETTLED seconds may be missing."""
     ledger = recorder.ledger(symbol, timeframe)
-    attempt = 0
+    attempt = failures = 0
+    seen = healer.successes
     while True:
         now = recorder.clock.now
         askable = recorder.unknown(ledger.series, since, floor(now - RECHECK_DELAY, timeframe))
@@ -53,16 +55,24 @@ async def _fill(recorder: Recorder, healer: Healer, symbol: str, timeframe: str,
             proof = await healer.fetch(
                 ledger.series, start, askable[-1][1], priority=(SEAM, -start), live=False, derive=True
             )
+        except (PermanentError, CredentialsError):
+            failures = ATTEMPTS
         except TransientError:
+            # While nothing gets through it is the exchange that fails, not this series.
+            failures += healer.successes > seen
+            seen = healer.successes
             await asyncio.sleep(backoff(attempt))
             proof = None
+        if failures >= ATTEMPTS:  # one series holds up nobody else: it is asked for on and on
+            _ask_later(recorder, healer, symbol, timeframe, since)
+            return
         attempt += 1
         if proof is None or not proof.covered:
             await _wait(recorder)
 
 
 def _ask_later(recorder: Recorder, healer: Healer, symbol: str, timeframe: str, since: int) -> None:
-    """What is too young to be proven and ended before the feed began is nobody else's business."""
+    """What is unknown yet and ended before the feed began is nobody else's business."""
     series = recorder.ledger(symbol, timeframe).series
     for low, high in recorder.unknown(series, since, floor(recorder.clock.now, timeframe)):
         healer.want(series, low, high, "seam", after=high, priority=SEAM)

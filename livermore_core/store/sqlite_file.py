@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from livermore_core.errors import ConfigurationError
+from livermore_core.errors import ConfigurationError, StoreError
 from livermore_core.store.schema import check, create
 
 BUSY_SECONDS = 5.0
@@ -39,13 +39,15 @@ def make_room(path: Path) -> None:
 
 
 def set_aside_if_corrupt(path: Path) -> Path | None:
-    """Move a file that is no sound database aside (never delete it); returns where it went."""
+    """Move a file that is no sound database aside (never delete it); returns where it went. Raises StoreError."""
     connection = sqlite3.connect(path)
     try:
         if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
             return None
-    except sqlite3.DatabaseError:
-        pass
+    except sqlite3.DatabaseError as error:
+        # One that is locked, or cannot be read now, may be quite well.
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreError(f"{path}: {error.sqlite_errorname}: {error}") from error
     finally:
         connection.close()
     aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S}")

@@ -40,7 +40,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     """What a run left behind.
 
     `now` is the exchange's clock at the end. `rows`, `hidden`, `coverage`, `values` and `log` are what the store holds;
-    `written` the acknowledged batches and `published` the announcements, each with the exchange's moment; `asked`,
+    `written` the acknowledged batches with the exchange's moment, `published` the announcements, each with how many
+    batches had been acknowledged before it; `asked`,
     `connected_at` and `refusals` (moment, seconds to wait) what the exchange saw, by the loop's clock; `said` the
     reports (the loop's seconds, event, fields). `makers` make a fresh indicator by its name.
     """
@@ -53,7 +54,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     values: dict[Series, list[IndicatorValue]] = msgspec.field(default_factory=dict)
     log: list[Event]
     written: list[tuple[float, Batch]] = msgspec.field(default_factory=list)
-    published: list[tuple[float, Event]] = msgspec.field(default_factory=list)
+    published: list[tuple[int, Event]] = msgspec.field(default_factory=list)
     asked: list[float] = msgspec.field(default_factory=list)
     connected_at: list[float] = msgspec.field(default_factory=list)
     refusals: list[tuple[float, float]] = msgspec.field(default_factory=list)
@@ -239,8 +240,9 @@ def _in_order(evidence: Evidence) -> Iterator[str]:
                         yield f"{series} {skipped}: skipped by the close of {time} without a word"
             newest[series] = time
         if event.kind == REVISED:
-            if event.revision <= revisions.get((series, time), 0):
-                yield f"{series} {time}: revision {event.revision} after {revisions[series, time]}"
+            earlier = revisions.get((series, time), 0)
+            if event.revision <= earlier:
+                yield f"{series} {time}: revision {event.revision} after {earlier}"
             revisions[series, time] = event.revision
         if event.kind in (GAP, BACKFILLED):
             spoken[series].add(time, event.until or time)
@@ -260,12 +262,12 @@ def _no_repeats(evidence: Evidence) -> Iterator[str]:
 
 def _durable(evidence: Evidence) -> Iterator[str]:
     """What was announced to a consumer had been written before."""
-    first: dict[tuple[object, ...], float] = {}
-    for moment, batch in evidence.written:
+    first: dict[tuple[object, ...], int] = {}
+    for number, (_, batch) in enumerate(evidence.written):
         for event in batch.events:
-            first.setdefault(_key(event), moment)
-    for moment, event in evidence.published:
-        if event.kind in COMMITTED and first.get(_key(event), moment + 1.0) > moment:
+            first.setdefault(_key(event), number)
+    for written, event in evidence.published:
+        if event.kind in COMMITTED and first.get(_key(event), written) >= written:
             yield f"{event.kind} of {event.series} {event.time}: announced before it was written"
 
 

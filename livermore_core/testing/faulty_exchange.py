@@ -94,6 +94,7 @@ class FaultyExchange(MemoryExchange):
         """One page, the bucket in progress included, as exchanges do."""
         self.requests.append((symbol, timeframe, start, end))
         await self._request(symbol)
+        self._check_page(symbol, timeframe, start, end)
         moment = self.now() - self._amount("rest.stale")
         lag, width = self._amount("rest.lag"), WIDTHS[timeframe]
         since = start - 3 * width if "rest.out_of_range" in self._active else start

@@ -75,10 +75,7 @@ class MemoryExchange:
         self._check_up()
         if symbol in self._failing:
             raise TransientError("500 Internal Server Error")
-        if symbol not in self._times:
-            raise UnknownSymbolError(f"{symbol}: unknown")
-        if (end - start) // WIDTHS[timeframe] > 300:
-            raise PermanentError("too many candles asked for")
+        self._check_page(symbol, timeframe, start, end)
         now = self.now()
         rows = [
             row for row in self.truth(symbol, timeframe, start, end) if row[0] + WIDTHS[timeframe] <= now - self.lag
@@ -175,6 +172,12 @@ class MemoryExchange:
         times = self._times[symbol]
         changed = range(bisect_left(times, start), bisect_left(times, end))
         self._factors.setdefault(symbol, {}).update(dict.fromkeys(changed, factor))
+
+    def _check_page(self, symbol: str, timeframe: str, start: int, end: int) -> None:
+        if symbol not in self._times:
+            raise UnknownSymbolError(f"{symbol}: unknown")
+        if (end - start) // WIDTHS[timeframe] > 300:
+            raise PermanentError("too many candles asked for")
 
     def _check_up(self) -> None:
         if self.down:
