@@ -133,3 +133,22 @@ def test_nothing_evaluates_data_SI01() -> None:
         }
         assert not called & forbidden, path.name
         assert not {name.split(".")[0] for name in imports(path)} & forbidden, path.name
+
+
+def test_only_signing_files_and_what_is_shown_read_the_wall_clock_T01_T02() -> None:
+    """A step of it can neither close a candle nor let a time-out pass: nothing that decides so ever looks at it."""
+    wall = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in [*CORE.rglob("*.py"), *(ROOT / "plugins/livermore-coinbase/livermore_coinbase").glob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in wall
+    }
+    assert readers == {
+        "livermore_core/cli/doctor.py",  # compares it with the exchange's
+        "livermore_core/cli/status.py",  # the age of a row of another process
+        "livermore_core/status.py",
+        "livermore_core/store/lock.py",
+        "livermore_core/store/sqlite_file.py",
+        "plugins/livermore-coinbase/livermore_coinbase/auth.py",
+    }

@@ -239,7 +239,7 @@ def test_config_init_writes_a_file_that_says_what_is_the_default(
     assert shown["backfill_timeframes"] == ["5m", "15m", "1h", "4h", "1d"]
 
 
-def test_a_reader_that_leaves_is_no_error(elsewhere: Path) -> None:
+def test_a_reader_that_leaves_is_no_error_P04(elsewhere: Path) -> None:
     command = f"{sys.executable} -m livermore_core config describe --json | head -c 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

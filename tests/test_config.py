@@ -461,7 +461,7 @@ def test_named_is_required_and_installed_is_optional(plugins: Plugins, file: Pat
     assert load(plugins, environ={}, file=file).required == {"moon", "sqlite", "other", "shared"}
 
 
-def test_a_required_plugin_that_is_broken_stops_the_start_and_an_optional_one_does_not(
+def test_a_required_plugin_that_is_broken_stops_the_start_and_an_optional_one_does_not_P08(
     plugins: Plugins, file: Path
 ) -> None:
     def fail() -> Any:

@@ -77,9 +77,3 @@ def test_links_between_pages_lead_somewhere() -> None:
     for text in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", text.read_text()):
             assert (text.parent / target).exists(), f"{text.name}: {target}"
-
-
-def test_the_tests_that_the_page_about_faults_names_exist() -> None:
-    names = set(re.findall(r"`(test_\w+)`", page("faults")))
-    files = {path.stem for path in ROOT.rglob("tests/test_*.py")}
-    assert names <= files

@@ -79,7 +79,7 @@ async def test_two_hours_equal_the_truth_S1_S2(market: str, tmp_path: Path, requ
 LIQUID = 14
 
 
-async def test_a_start_with_25_symbols_goes_in_order_and_is_never_refused_L3(tmp_path: Path) -> None:
+async def test_a_start_with_25_symbols_goes_in_order_and_is_never_refused_L3_R03(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     async with simulated("--products", "25", "--speed", "30") as exchange:
         async with Program("start", "--store", url, "--log-format", "json", env=exchange.env) as livermore:
@@ -130,7 +130,7 @@ class Reader:
                 after = self.read[-1][0]
 
 
-async def test_ten_sigkills_lose_nothing_that_was_read_S8_E4_V3(tmp_path: Path) -> None:
+async def test_ten_sigkills_lose_nothing_that_was_read_S8_E4_V3_P05_P06_P20(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     url = f"sqlite:///{tmp_path}/store.sqlite"
     reader = Reader(url)
@@ -161,7 +161,7 @@ async def test_ten_sigkills_lose_nothing_that_was_read_S8_E4_V3(tmp_path: Path) 
                 assert await store.candles(event.series, since=event.time, until=event.time + 1), event
 
 
-async def test_an_unknown_symbol_among_good_ones_is_named_and_the_good_ones_run_R20(tmp_path: Path) -> None:
+async def test_an_unknown_symbol_among_good_ones_is_named_and_the_good_ones_run_C06_R24(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     wishes = [each for name in ("BTC-USD", "BCT-USD", "ETH-USDC") for each in ("--symbol", name)]
     async with simulated("--products", "3") as exchange:
@@ -175,7 +175,7 @@ async def test_an_unknown_symbol_among_good_ones_is_named_and_the_good_ones_run_
         assert {series.symbol for series in await store.series()} == {"BTC-USD", "ETH-USD"}
 
 
-async def test_all_symbols_unknown_ends_with_78(tmp_path: Path) -> None:
+async def test_all_symbols_unknown_ends_with_78_C06(tmp_path: Path) -> None:
     async with simulated("--products", "1") as exchange:
         arguments = ("start", "--store", f"sqlite:///{tmp_path}/store.sqlite", "--symbol", "BCT-USD")
         async with Program(*arguments, env=exchange.env) as livermore:
@@ -202,7 +202,7 @@ async def test_an_exchange_out_of_reach_is_said_plainly_and_given_up_only_when_a
         assert await patient.stop() == 0
 
 
-async def test_two_instances_on_one_store_V6(tmp_path: Path) -> None:
+async def test_two_instances_on_one_store_V6_P22(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     async with simulated("--products", "2") as exchange, Program("start", "--store", url, env=exchange.env) as first:
         await first.event("ready")

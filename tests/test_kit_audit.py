@@ -63,6 +63,14 @@ def test_turns_are_spread_over_the_hour_and_the_day_X3() -> None:
     assert {moment % HOUR for turn, seen in moments.items() if turn.every == 4 * HOUR for moment in seen} == {90}
 
 
+def test_a_turn_that_is_taken_late_delays_no_later_one_T11() -> None:
+    for turn in plan("memory", ["AAA-USD"], FRAMES):
+        first = moment = turn.after(int(START) // DAY * DAY)
+        for count in range(1, 30 * DAY // turn.every):
+            moment = turn.after(moment + count % 50)
+            assert moment == first + count * turn.every
+
+
 @pytest.mark.parametrize("factor", [3.0, 0.0])
 def test_what_the_exchange_changes_later_is_revised_once_and_all_that_follows_from_it_R17(factor: float) -> None:
     async def revised() -> None:

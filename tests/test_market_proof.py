@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from livermore_core import Candle
+from livermore_core.market.intervals import Intervals
 from livermore_core.market.proof import Proof, prove
 
 START = 1_704_268_800
@@ -54,3 +59,26 @@ def test_a_rejected_row_leaves_its_bucket_unknown_R12() -> None:
 
 def test_a_capped_page_covers_only_its_rows_R20() -> None:
     assert answer([4, 5, 6], 10_000, page_size=3).covered == [(START + 240, START + 420)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pages_of_any_size_and_overlap_add_up_to_the_range_R21(seed: int) -> None:
+    """What is asked is drawn at random, across what is known already, and cut by a cap that changes each time."""
+    chance = random.Random(seed)
+    end = START + 60 * 500
+    truth = {row(minute).time for minute in range(500) if chance.random() < 0.7} | {end - 60}
+    known, rows = Intervals(), {}
+    for _ in range(1000):
+        missing = known.missing(START, end)
+        if not missing:
+            break
+        low, high = chance.choice(missing)
+        low = max(START, low - 60 * chance.randrange(20))
+        cap = chance.randint(1, 40)
+        page = [row((time - START) // 60) for time in sorted(truth) if low <= time < high][-cap:]
+        proof = prove(page, start=low, end=high, width=60, moment=end + 1000.0, page_size=cap)
+        for start, until in proof.covered:
+            known.add(start, until)
+        rows.update({found.time: found for found in proof.rows})
+    assert list(known) == [(START, end)]
+    assert rows.keys() == truth

@@ -29,16 +29,40 @@ def test_a_minute_with_dense_ids_closes_as_its_candle_S1() -> None:
     assert tape.close(MINUTE) == Candle(MINUTE, 10.0, 12.0, 9.0, 11.0, 4.0, source="trades")
 
 
-def test_a_trade_on_the_boundary_belongs_to_the_new_minute_T05() -> None:
+def test_a_trade_on_the_boundary_belongs_to_the_new_minute_T05_W30() -> None:
     tape = connected(trade(7, -5.0))
     tape.trade(trade(8, 59.0, 10.0))
     tape.trade(trade(9, 60.0, 99.0))
     first = tape.close(MINUTE)
     assert isinstance(first, Candle)
-    assert first.high == 10.0
+    assert (first.time, first.high) == (MINUTE, 10.0)
     second = tape.close(MINUTE + 60)
     assert isinstance(second, Candle)
-    assert second.open == 99.0
+    assert (second.time, second.open) == (MINUTE + 60, 99.0)
+
+
+def test_a_trade_that_comes_after_the_next_minute_began_belongs_to_its_own_W29() -> None:
+    tape = connected(trade(7, -5.0))
+    for each in (trade(8, 58.0, 10.0), trade(9, 60.2, 99.0), trade(10, 59.5, 12.0), trade(11, 61.0, 98.0)):
+        assert tape.trade(each) is False
+    assert tape.close(MINUTE) == Candle(MINUTE, 10.0, 12.0, 10.0, 12.0, 2.0, source="trades")
+    assert tape.close(MINUTE + 60) == Candle(MINUTE + 60, 99.0, 99.0, 98.0, 98.0, 2.0, source="trades")
+
+
+def test_a_trade_of_a_closed_minute_is_not_folded_into_the_current_one_W24() -> None:
+    tape = connected(trade(7, -5.0))
+    tape.trade(trade(8, 1.0, 10.0))
+    tape.close(MINUTE)
+    for each in (trade(9, 61.0, 20.0), trade(10, 30.0, 99.0), trade(11, 62.0, 21.0)):
+        assert tape.trade(each) is False
+    assert tape.close(MINUTE + 60) == Candle(MINUTE + 60, 20.0, 21.0, 20.0, 21.0, 2.0, source="trades")
+
+
+def test_a_jump_of_the_price_is_a_price_W38() -> None:
+    tape = connected(trade(7, -5.0))
+    for each in (trade(8, 1.0, 10.0), trade(9, 2.0, 30.0, 5000.0)):
+        tape.trade(each)
+    assert tape.close(MINUTE) == Candle(MINUTE, 10.0, 30.0, 10.0, 30.0, 5001.0, source="trades")
 
 
 def test_a_minute_without_a_trade_is_empty_R15_W28() -> None:

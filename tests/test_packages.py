@@ -78,7 +78,7 @@ def test_the_core_wheel_holds_the_core_alone(site: Path) -> None:
     assert {folder for folder in folders if not folder.endswith(".dist-info")} <= {"livermore_core", "..", "bin"}
 
 
-async def test_a_broken_package_and_a_misspelt_one_are_named_and_the_rest_works(site: Path, tmp_path: Path) -> None:
+async def test_a_broken_package_and_a_misspelt_one_are_named_and_the_rest_works_P08(site: Path, tmp_path: Path) -> None:
     env = on_path(site, *BROKEN)
     rows = json.loads(await answer("stages", "--list", "--json", env=env, directory=tmp_path))
     broken = {row["plugin"]: row for row in rows if row["state"] == "broken"}

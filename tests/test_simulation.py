@@ -86,14 +86,18 @@ def test_eight_hours_without_the_exchange_invent_nothing_and_say_little_R05() ->
     assert {event for event, _ in lines} <= {"feed.lost", "exchange.unavailable", "gap.opened"}
 
 
-def test_the_same_seed_is_the_same_run_in_another_process_V5() -> None:
+def test_the_same_seed_is_the_same_run_in_another_process_and_time_zone_V5_T07() -> None:
     program = "import sys; sys.path.insert(0, sys.argv[1]); import test_simulation; print(test_simulation.digest())"
     command = [sys.executable, "-c", program, str(Path(__file__).parent)]
     digests = {
         subprocess.run(
-            command, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
+            command,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "TZ": zone},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
-        for hash_seed in ("1", "2")
+        for hash_seed, zone in (("1", "UTC0"), ("2", "EST5EDT,M3.2.0,M11.1.0"))
     }
     assert digests == {f"{digest()}\n"}
 

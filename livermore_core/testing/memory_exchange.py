@@ -85,7 +85,8 @@ class MemoryExchange:
     async def last_trade(self, symbol: str) -> Message | None:
         """The newest trade there is."""
         self._check_up()
-        return next(self._trades(symbol, self._count(symbol) - 1, self._count(symbol)), None)
+        count = self._count(symbol)
+        return next(self._trades(symbol, max(0, count - 1), count), None)
 
     async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
         """Snapshots, then the acknowledgement, then trades and a heartbeat each `beat` seconds, until cut."""

@@ -77,7 +77,7 @@ class StoreContract:
         await store.transact(change(1))
         assert len(await store.events()) == 1
 
-    async def test_a_cursor_resumes_without_a_gap_E6(self, store: CandleStore) -> None:
+    async def test_a_cursor_resumes_without_a_gap_E6_N04(self, store: CandleStore) -> None:
         await store.transact(change(*range(1, 8)))
         seen: list[int] = []
         cursor = ""

@@ -123,7 +123,7 @@ def test_candles_are_updates_of_the_5m_bucket_in_time_order() -> None:
     assert found == [*(CandleUpdate("ETH-USD", "5m", candle) for candle in candles), BEAT]
 
 
-def test_an_alias_on_the_wire_is_the_symbol_wished_for_and_others_are_ignored() -> None:
+def test_w36_an_alias_on_the_wire_is_the_symbol_wished_for_and_others_are_ignored() -> None:
     counts: Counter[str] = Counter()
     found = Interpreter(NAMES, counts).read(trades(0, trade(1, "BTC-USDC"), trade(2, "DOGE-USD"), trade(3, "'; DROP")))
     assert [(message.symbol, message.id) for message in found if isinstance(message, Trade)] == [("BTC-USD", 1)]

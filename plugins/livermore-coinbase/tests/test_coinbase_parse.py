@@ -90,7 +90,7 @@ def test_r11_r09_another_shape_or_half_a_body_is_a_bad_response(text: str) -> No
         candle_rows(text.encode(), 60, 120, 60)
 
 
-def test_numbers_for_strings_and_unknown_members_are_taken() -> None:
+def test_r11_numbers_for_strings_and_unknown_members_are_taken() -> None:
     assert len(candle_rows(body(row(60, open=2, new="x") | {"start": 60}), 60, 120, 60).rows) == 1
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import gzip
 import json
 import logging
+import os
+import resource
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -213,6 +217,41 @@ async def unused_port() -> int:
     server.close()
     await server.wait_closed()
     return port
+
+
+@pytest.mark.parametrize(
+    "error", [socket.gaierror(socket.EAI_NONAME, "no such name"), OSError(errno.ENETUNREACH, "no network")], ids=repr
+)
+async def test_r06_a_name_that_cannot_be_resolved_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    async def resolve(*arguments: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    async with rest_session(trust_env=False) as session:
+        with pytest.raises(TransientError, match=r"net\.unreachable"):
+            await Rest(session, "https://exchange.example", CorrectedClock()).get("/time")
+
+
+async def test_p19_without_file_descriptors_open_connections_live_on_and_new_ones_come_later(
+    coinbase: Any, client: CoinbaseClient
+) -> None:
+    coinbase.rest = always(lambda: page(0))
+    await client.candles("BTC-USD", "1m", 0, 60)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    async with rest_session(trust_env=False) as session:
+        another = Rest(session, coinbase.rest_url, CorrectedClock())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+        try:
+            assert len((await client.candles("BTC-USD", "1m", 0, 60)).rows) == 1
+            with pytest.raises(TransientError, match=r"net\."):
+                await another.get("/time")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert (await another.get("/time")).body
 
 
 async def test_r28_a_certificate_nobody_vouches_for_is_refused(coinbase: Any) -> None:

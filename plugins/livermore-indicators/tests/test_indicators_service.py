@@ -230,7 +230,7 @@ def test_a_young_series_publishes_nothing_across_a_hole_I5() -> None:
     assert run_virtual(broken()) == list(range(100, 155))
 
 
-def test_what_a_full_backlog_drops_is_read_from_the_store_E6() -> None:
+def test_what_a_full_backlog_drops_is_read_from_the_store_E6_P15() -> None:
     async def flooded() -> tuple[int, int]:
         client, store = market(11, 1.0), MemoryStore()
         series = Series("memory", "AAA-USD", "1m")

@@ -1,0 +1,226 @@
+"""Faults of the feed, the store and the configuration on virtual time: what is true of each when it has passed."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from livermore_core import Batch, Candle, Series, Trade
+from livermore_core.market.events import CLOSED, Event
+from livermore_core.market.timeframe import WIDTHS
+from livermore_core.testing import Fault, Harness, MemoryExchange, MemoryStore, harness, run_virtual
+from livermore_core.testing.faulty_exchange import FaultyExchange
+
+# Not on any boundary: 2024-01-03 08:20:34 UTC.
+START = 1_704_270_034.0
+HOUR = 3600.0
+FRAMES = ("1m", "5m", "15m")
+MARKETS = {"AAA-USD": 2.0, "BBB-USD": 30.0, "EEE-USD": 40_000.0}
+
+
+def exchange(
+    hours: float, kind: type[MemoryExchange] = MemoryExchange, start: float = START, markets: dict[str, float] = MARKETS
+) -> Any:
+    return kind(markets, start=start, history=12 * HOUR, until=start + (hours + 1) * HOUR, seed=3)
+
+
+def following(client: Any, store: Any, **more: Any) -> Any:
+    return harness(client, store, **{"timeframes": FRAMES, "backfill_timeframes": ("5m", "15m"), "depth": 20, **more})
+
+
+async def compared(found: Harness, client: MemoryExchange, since: float) -> int:
+    """The rows since then of every series, each equal to the truth, with nothing unknown."""
+    count = 0
+    for ledger in found.following.recorder.ledgers():
+        series, width = ledger.series, ledger.width
+        start, end = (int(moment // width) * width for moment in (since, client.now() - 120.0))
+        assert ledger.unknown(start, end) == [], series
+        rows = await found.store.candles(series, since=start, until=end)
+        truth = client.truth(series.symbol, series.timeframe, start, end)
+        assert [(row.time, row.open, row.high, row.low, row.close) for row in rows] == [row[:5] for row in truth]
+        assert [row.volume for row in rows] == pytest.approx([row[5] for row in truth], rel=1e-9)
+        count += len(rows)
+    return count
+
+
+def test_an_hour_of_flapping_is_not_answered_by_a_storm_of_connections_W11_W13() -> None:
+    async def flapping() -> tuple[list[float], int]:
+        client = exchange(2.0, FaultyExchange)
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            flap = Fault(at=0.0, kind="ws.flap", lasts=HOUR)
+            client.begin(flap)
+            client.cut()
+            before = len(client.connected_at)
+            await asyncio.sleep(HOUR)
+            tried = client.connected_at[before:]
+            client.end(flap)
+            await asyncio.sleep(400.0)
+            return tried, await compared(found, client, START)
+
+    tried, rows = run_virtual(flapping())
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
+    assert len(tried) <= 140  # full jitter of a minute: half a minute on average
+    assert max(pauses) <= 61.0
+    # No two pauses are alike: many clients that lost one exchange do not come back together.
+    assert len({round(pause, 3) for pause in pauses}) > 0.9 * len(pauses)
+    assert max(pauses[-20:]) - min(pauses[-20:]) > 20.0
+    assert rows > 100
+
+
+def test_a_late_trade_has_the_exchange_asked_about_its_own_minute_W24() -> None:
+    async def late() -> tuple[list[tuple[int, int]], int, int]:
+        client = exchange(1.0)
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            await asyncio.sleep(600.0)
+            feed = found.following.feed
+            assert feed is not None
+            moment, before = client.now() - 150.0, len(client.requests)
+            feed.take(Trade("EEE-USD", feed.tapes["EEE-USD"].last_id + 1, 5.0, 1.0, moment), lambda: None)
+            await asyncio.sleep(120.0)
+            asked = [
+                (start, end)
+                for symbol, timeframe, start, end in client.requests[before:]
+                if (symbol, timeframe) == ("EEE-USD", "1m")
+            ]
+            return asked, int(moment // 60) * 60, await compared(found, client, START)
+
+    asked, minute, rows = run_virtual(late())
+    assert any(start <= minute < end for start, end in asked)
+    assert rows > 0  # and what the exchange says is what stands
+
+
+def test_nothing_is_derived_from_a_minute_that_is_unknown_W39() -> None:
+    """Two minutes of one 5m bucket are lost while REST is down; then one of them becomes known."""
+
+    async def derived() -> tuple[list[bool], int]:
+        client = exchange(1.0, markets={"AAA-USD": 2.0, "CCC-USD": 3.0})
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            await asyncio.sleep(330.0 - client.now() % 300.0)
+            bucket, recorder = int(client.now() // 300) * 300, found.following.recorder
+            client.down = True  # the stream goes on
+            for _ in range(2):
+                client.drop("AAA-USD", 3)
+                await asyncio.sleep(65.0)
+            await asyncio.sleep(900.0)
+            minutes, ours = recorder.ledger("AAA-USD", "1m"), recorder.ledger("AAA-USD", "5m")
+            known = [recorder.ledger("CCC-USD", "5m").coverage.covers(bucket, bucket + 300)]
+            while missing := minutes.unknown(bucket, bucket + 300):
+                known.append(ours.coverage.covers(bucket, bucket + 300))
+                start = missing[0][0]
+                rows = [Candle(*row) for row in client.truth("AAA-USD", "1m", start, start + 60)]
+                await recorder.learn(minutes.series, [(start, start + 60)], rows, live=True)
+            known.append(ours.coverage.covers(bucket, bucket + 300))
+            client.down = False
+            await asyncio.sleep(400.0)
+            return known, await compared(found, client, START)
+
+    (is_other_derived, *known), rows = run_virtual(derived())
+    assert is_other_derived
+    assert len(known) > 2
+    assert known == [False] * (len(known) - 1) + [True]
+    assert rows > 50
+
+
+class HeldStore(MemoryStore):
+    """A store whose writes wait for as long as `gate` is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def transact(self, batch: Batch) -> str:
+        await self.gate.wait()
+        return await super().transact(batch)
+
+
+def test_a_store_that_takes_minutes_holds_up_neither_the_feed_nor_the_truth_W35_D16_E4() -> None:
+    async def held() -> tuple[int, int, int, int, int]:
+        client, store = exchange(1.0), HeldStore()
+        async with following(client, store) as found:
+            with found.context.subscribe({CLOSED}) as heard:
+                await found.live()
+                await asyncio.sleep(120.0)
+                feed = found.following.feed
+                assert feed is not None
+                store.gate.clear()
+                await asyncio.sleep(1.0)
+                await heard.get()
+                frames = feed.frames
+                await asyncio.sleep(300.0)
+                taken, waiting, heard_meanwhile = feed.frames - frames, feed.waiting, len(heard._queue)
+                store.gate.set()
+                await asyncio.sleep(200.0)
+                return taken, waiting, heard_meanwhile, client.connections, await compared(found, client, START)
+
+    taken, waiting, heard_meanwhile, connections, rows = run_virtual(held())
+    assert taken > 1000
+    assert 5 <= waiting <= 50
+    assert heard_meanwhile == 0
+    assert connections == 1
+    assert rows > 12
+
+
+def test_midnight_of_thirty_symbols_is_paced_and_keeps_its_order_R03_T06() -> None:
+    midnight = 1_704_326_400.0
+    frames = ("1m", "5m", "15m", "1h", "4h", "1d")
+
+    async def night() -> tuple[list[float], list[Event], int]:
+        markets = {f"S{number:02}-USD": 60.0 for number in range(30)}
+        client = exchange(0.5, FaultyExchange, midnight - 600.0, markets)
+        store = MemoryStore()
+        async with following(client, store, timeframes=frames) as found:
+            await found.live()
+            await asyncio.sleep(midnight + 300.0 - client.now())
+            events = [event for _, event in await store.events(limit=1_000_000)]
+            return client.asked, events, await compared(found, client, midnight - 600.0)
+
+    asked, events, rows = run_virtual(night())
+    for position, moment in enumerate(asked):
+        assert sum(moment <= other < moment + 1.0 for other in asked[position : position + 20]) <= 10
+    assert rows > 300
+    ends: dict[str, list[int]] = {}
+    for event in events:
+        end = event.time + WIDTHS[event.timeframe]
+        if event.kind == CLOSED and end == midnight:
+            ends.setdefault(event.symbol, []).append(WIDTHS[event.timeframe])
+    assert len(ends) > 10
+    assert all(widths == sorted(widths) for widths in ends.values())
+    newest: dict[Series, int] = {}
+    for event in events:
+        if event.kind == CLOSED:
+            assert event.time > newest.get(event.series, 0)
+            newest[event.series] = event.time
+
+
+def test_what_is_followed_may_change_between_two_runs_C14() -> None:
+    async def twice() -> tuple[bool, int, int, int]:
+        client, store = exchange(2.0), MemoryStore()
+        async with following(client, store, symbols=("AAA-USD", "BBB-USD")) as found:
+            await found.live()
+            await asyncio.sleep(300.0)
+        left = Series("memory", "AAA-USD", "5m")
+        kept, log = len(await store.candles(left)), len(await store.events(limit=1_000_000))
+        before = len(client.requests)
+        new = {"symbols": ("BBB-USD", "EEE-USD"), "timeframes": (*FRAMES, "1h"), "backfill_timeframes": ("5m", "1h")}
+        async with following(client, store, **new) as found:
+            await found.following.backfill(found.context)
+            ledger = found.following.recorder.ledger("BBB-USD", "1h")
+            is_there = not ledger.unknown(int(client.now() // 3600 - 6) * 3600, int(client.now() // 3600) * 3600)
+            await found.following.ingest(found.context)
+            await asyncio.sleep(600.0)
+            rows = await compared(found, client, client.now() - 900.0)
+        asked = [request for request in client.requests[before:] if request[0] == "AAA-USD"]
+        said = [event for _, event in (await store.events(limit=1_000_000))[log:] if event.symbol == "AAA-USD"]
+        return is_there, len(await store.candles(left)) - kept, len(asked) + len(said), rows
+
+    is_there, change, heard, rows = run_virtual(twice())
+    assert is_there
+    assert (change, heard) == (0, 0)
+    assert rows > 10

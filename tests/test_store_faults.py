@@ -1,0 +1,211 @@
+"""Faults of the file below the embedded store: locks, logs, copies, overwriting, slowness, a holder that is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from livermore_core import StoreError, StoreHeldError
+from livermore_core.store.schema import create
+from livermore_core.store.sqlite import SqliteStore, open_store
+from livermore_core.testing.store_contract import SERIES, change
+
+HOLD = """
+import asyncio, sys
+from livermore_core.store.sqlite import open_store
+
+async def main():
+    async with open_store(sys.argv[1]):
+        print("held", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s.sqlite"
+
+
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"not a database at all" * 20_000)
+
+
+def contents(path: Path) -> tuple[bytes, bytes]:
+    """The file and its log."""
+    return path.read_bytes(), path.with_name(f"{path.name}-wal").read_bytes()
+
+
+async def minutes(store: SqliteStore) -> list[int]:
+    """The minutes that are stored; coverage and announcements must say the same."""
+    found = [row.time // 60 for row in await store.candles(SERIES)]
+    assert [event.time // 60 for _, event in await store.events(limit=100_000)] == found
+    assert list(await store.coverage(SERIES)) == ([(60 * found[0], 60 * found[-1] + 60)] if found else [])
+    return found
+
+
+async def test_a_lock_of_another_program_is_waited_for_and_then_refuses_the_batch_whole_D03(path: Path) -> None:
+    async with open_store(url(path)) as store:
+        assert await store._rows("PRAGMA busy_timeout") == [(5000,)]
+        await store._rows("PRAGMA busy_timeout=1")
+        await store.transact(change(1))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="SQLITE_BUSY"):
+            await store.transact(change(2))
+        assert await minutes(store) == [1]
+        other.execute("ROLLBACK")
+        other.close()
+        await store.transact(change(2))
+        assert await minutes(store) == [1, 2]
+
+
+async def test_every_transaction_takes_the_lock_before_it_reads_D04(path: Path) -> None:
+    said: list[str] = []
+    async with open_store(url(path)) as store:
+        store._connection.set_trace_callback(said.append)
+        await store.transact(change(1, 2, 3))
+        await store.trim({"1m": 2})
+        store._connection.set_trace_callback(None)
+    begins = [statement for statement in said if statement.startswith("BEGIN")]
+    assert begins == ["BEGIN IMMEDIATE"] * 2
+    assert said[0] == "BEGIN IMMEDIATE"
+    for before, statement in pairwise(said):
+        assert before != "COMMIT" or statement == "BEGIN IMMEDIATE"
+
+
+async def test_a_file_that_is_overwritten_answers_nothing_and_the_next_start_sets_it_aside_D06(path: Path) -> None:
+    async with open_store(url(path)) as store:
+        await store.transact(change(*range(1, 500)))
+    async with open_store(url(path)) as store:
+        overwrite(path)
+        with pytest.raises(StoreError, match=r"SQLITE_(NOTADB|CORRUPT)"):
+            await store.candles(SERIES)
+        with pytest.raises(StoreError, match=r"SQLITE_(NOTADB|CORRUPT)"):
+            await store.transact(change(500))
+    async with open_store(url(path)) as store:
+        assert store.rebuilt is not None
+        assert await minutes(store) == []
+
+
+async def test_a_reader_holds_no_snapshot_between_two_looks_so_that_the_log_can_be_emptied_D07(path: Path) -> None:
+    async with open_store(url(path)) as store, open_store(url(path), read_only=True) as reader:
+        await store.transact(change(*range(1, 2000)))
+        assert len(await minutes(reader)) == 1999
+        ((busy, _, _),) = await store._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert busy == 0
+        assert path.with_name("s.sqlite-wal").stat().st_size == 0
+
+
+async def test_a_copy_without_its_log_is_an_older_store_that_knows_what_it_lacks_D08(path: Path) -> None:
+    async with open_store(url(path)) as store:
+        await store.transact(change(1))
+    async with open_store(url(path)) as store:
+        await store.transact(change(2))
+        copy = path.with_name("copy.sqlite")
+        shutil.copy(path, copy)
+    async with open_store(url(copy)) as old:
+        assert old.rebuilt is None
+        assert await minutes(old) == [1]
+
+
+async def test_a_log_that_ends_anywhere_leaves_whole_transactions_D12_S8(path: Path, tmp_path: Path) -> None:
+    async with open_store(url(path)) as store:
+        assert await store._rows("PRAGMA synchronous") == [(2,)]
+        for minute in range(1, 4):
+            await store.transact(change(minute))
+        main, log = contents(path)
+    lengths = set()
+    frame = 24 + 4096
+    for size in range(32 + frame // 2, len(log) + frame, frame):
+        torn = tmp_path / f"torn-{size}.sqlite"
+        torn.write_bytes(main)
+        torn.with_name(f"{torn.name}-wal").write_bytes(log[:size])
+        async with open_store(url(torn)) as store:
+            lengths.add(len(await minutes(store)))
+    assert lengths == set(range(4))
+
+
+@pytest.mark.parametrize("statement", range(4))
+def test_making_the_tables_breaks_off_as_a_whole_and_is_repeated_P07(path: Path, statement: int) -> None:
+    made: list[object] = []
+
+    def refuse(action: int, *about: object) -> int:
+        if action == sqlite3.SQLITE_CREATE_TABLE:
+            made.append(about)
+        return sqlite3.SQLITE_DENY if len(made) > statement else sqlite3.SQLITE_OK
+
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.set_authorizer(refuse)
+    with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+        create(connection)
+    connection.close()
+    with sqlite3.connect(path) as left:
+        assert left.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    left.close()
+
+    async def again() -> list[int]:
+        async with open_store(url(path)) as store:
+            await store.transact(change(1))
+            return await minutes(store)
+
+    assert asyncio.run(again()) == [1]
+
+
+async def test_a_disk_that_is_slow_holds_up_the_commit_and_neither_the_loop_nor_who_comes_later_D16(path: Path) -> None:
+    disk = threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        async with open_store(url(path), executor=executor) as store:
+            executor.submit(disk.wait)
+            writes = [asyncio.ensure_future(store.transact(change(minute))) for minute in range(1, 101)]
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not any(write.done() for write in writes)
+            disk.set()
+            await asyncio.gather(*writes)
+            assert store.commits == 2
+            assert len(await minutes(store)) == 100
+
+
+async def test_a_pool_of_threads_that_is_full_holds_up_no_commit_P21(path: Path) -> None:
+    release = threading.Event()
+    loop = asyncio.get_running_loop()
+    async with open_store(url(path)) as store:
+        stuck = [loop.run_in_executor(None, release.wait) for _ in range(100)]
+        await store.transact(change(1))
+        assert await minutes(store) == [1]
+        assert not any(each.done() for each in stuck)
+        release.set()
+        await asyncio.gather(*stuck)
+
+
+def test_a_holder_that_is_stopped_still_holds_and_one_that_was_killed_does_not_P22_P23(path: Path) -> None:
+    async def opened() -> None:
+        async with open_store(url(path)):
+            pass
+
+    with subprocess.Popen([sys.executable, "-c", HOLD, url(path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        os.kill(holder.pid, signal.SIGSTOP)
+        with pytest.raises(StoreHeldError, match=f'"pid": {holder.pid}'):
+            asyncio.run(opened())
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+        asyncio.run(opened())
