@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,20 +19,25 @@ class Program:
     """`async with Program("start", "--until-ready", env={...}) as program`: started on entry, gone on exit.
 
     `lines` is everything it printed so far, `events` what of that were JSON events. `env` is added to the environment.
+    `python` is what Python runs in place of livermore itself, e.g. a program that runs it in a changed way.
     """
 
-    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None, directory: str | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        directory: str | None = None,
+        python: Sequence[str] = ("-m", "livermore_core"),
+    ) -> None:
         self.lines: list[str] = []
         self.events: list[dict[str, Any]] = []
-        self._arguments, self._env, self._directory = arguments, dict(env or {}), directory
+        self._arguments, self._env, self._directory = (*python, *arguments), dict(env or {}), directory
         self._said = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LIVERMORE_")}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "livermore_core",
             *self._arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
