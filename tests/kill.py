@@ -48,7 +48,7 @@ def plan(points: list[str], seed: int) -> list[Kill]:
         chance = random.Random(f"{seed}:{place}")
         most = FIRST_BACKFILL if point == "backfill.learn" and place == 1 else MOST.get(point, OFTEN)
         nth, after = chance.randint(1, most), chance.uniform(0.3, LATEST)
-        kills.append(Kill(point, nth, after, chance.random() < 0.5))
+        kills.append(Kill(point, nth, after, chance.random() < 0.5, chance.random() < 0.5))
     return kills
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ REQUESTS_PER_SECOND = 60
 WITHIN = 60.0
 RANDOM = "random"
 LOOK_EVERY = 0.05
+LOSE_EVERY = 0.4
 # Exchange seconds that livermore is left alone before the store is held against the truth.
 QUIET = 600.0
 # After so many exchange seconds there is history to fetch.
@@ -47,6 +48,8 @@ class Kill(NamedTuple):
     after: float
     # Whether the consumer's connection outlives the process that is killed, or is made anew for every look.
     stays: bool
+    # Whether frames are lost meanwhile.
+    loses: bool
 
     def __str__(self) -> str:
         return f"{self.point} after {self.after:.2f} s" if self.point == RANDOM else f"{self.point}:{self.nth}"
@@ -71,13 +74,13 @@ class Round:
         if self._runs and kill.point == "backfill.learn":
             await self._reached(self.exchange.clock.now() + DOWNTIME)
         options = [] if kill.point == RANDOM else ["--at", kill.point, "--nth", str(kill.nth)]
-        async with self._livermore(*options) as livermore, self._consumer(kill.stays):
+        async with self._livermore(*options) as livermore, self._beside(self._follow(kill.stays), self._lose(kill)):
             found = await self._die(livermore, kill)
         return found + await self.account()
 
     async def finish(self) -> list[Violation]:
         """Let livermore run until it is live and complete, and hold its store against the truth."""
-        async with self._livermore() as livermore, self._consumer(stays=True):
+        async with self._livermore() as livermore, self._beside(self._follow(stays=True)):
             await livermore.event("ready")
             await self._reached(self.exchange.clock.now() + QUIET)
             self.exchange.clock.set_speed(0)
@@ -140,14 +143,19 @@ class Round:
         return _unless(code == -9, code, livermore)
 
     @asynccontextmanager
-    async def _consumer(self, stays: bool) -> AsyncIterator[None]:
-        following = asyncio.create_task(self._follow(stays))
-        try:
+    async def _beside(self, *others: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Others at work inside the block."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(other) for other in others]
             yield
-        finally:
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in tasks:
+                task.cancel()
+
+    async def _lose(self, kill: Kill) -> None:
+        """Lose a frame now and then, so that candles are taken back, and doubted ones are on the disk when it dies."""
+        while kill.loses:
+            await asyncio.sleep(LOSE_EVERY)
+            self.exchange.drop_frames(1)
 
     async def _follow(self, stays: bool) -> None:
         """Look again and again, as the log of another process cannot wake its readers."""
