@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from crashing import Record
 
-from livermore_core import Batch, CandleStore, Event, Series, open_reader, same
+from livermore_core import Batch, CandleStore, Event, Series, open_reader, same, width
 from livermore_core.market.intervals import Intervals
 from livermore_core.testing import Evidence, Violation, look
 from livermore_core.testing.checker import CHECKS
@@ -28,6 +28,11 @@ class Consumer:
         self.read: list[tuple[str, Event]] = []
         self.problems: list[str] = []
         self._url = url
+
+    @property
+    def gaps(self) -> int:
+        """How many gaps it read of."""
+        return sum(event.kind == GAP for _, event in self.read)
 
     async def catch_up(self) -> None:
         """Read everything there is."""
@@ -137,6 +142,20 @@ def _said_twice(evidence: Evidence) -> Iterator[str]:
             for low, high in known[event.series].within(event.time, until):
                 yield f"{event.series}: [{low}, {high}) was announced as known before"
             known[event.series].add(event.time, until)
+
+
+def left_open(evidence: Evidence) -> Iterator[str]:
+    """A range that was said to be unknown is said to be known once it is: to who only reads, it stays unknown else."""
+    unknown: dict[Series, Intervals] = defaultdict(Intervals)
+    for event in evidence.log:
+        if event.kind == GAP:
+            unknown[event.series].add(event.time, event.until or event.time)
+        elif event.value is None:
+            unknown[event.series].remove(event.time, event.until or event.time + width(event.timeframe))
+    for series, ranges in unknown.items():
+        for low, high in ranges:
+            for since, until in evidence.coverage[series].within(low, high):
+                yield f"{series}: [{since}, {until}) was said to be unknown, is known, and nobody says so"
 
 
 def _trimmed_too_far(evidence: Evidence, keep: Mapping[str, int]) -> Iterator[str]:

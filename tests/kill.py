@@ -19,7 +19,7 @@ from kill_round import PRODUCTS, RANDOM, Kill, Round
 from livermore_core.testing import Violation
 
 # A random instant is at most so many real seconds after the start.
-LATEST = 3.0
+LATEST = 2.0
 SHOWN = 5
 # The most times a point is surely reached soon; of a backfill that is not the first one, once.
 MOST = {
@@ -29,7 +29,7 @@ MOST = {
     "seam.live": PRODUCTS,
     "trim": 3,
 }
-OFTEN = 30
+OFTEN = 20
 FIRST_BACKFILL = 9
 
 
@@ -71,7 +71,7 @@ async def run(count: int, seed: int, speed: float, at: str | None) -> dict[str, 
         unreached += played.unreached
         total["lost"] += sum("is gone" in violation.what for violation in violations)
         total.update(violations=len(violations), acknowledged_rows=played.journal.rows, compared=played.compared)
-        total.update(events_read=len(played.consumer.read))
+        total.update(events_read=len(played.consumer.read), gaps_read=played.consumer.gaps)
     seeds, seconds = [seed, seed + number], round(time.monotonic() - began, 1)
     counts = {"kills": count, "per_point": dict(per_point), "unreached": dict(unreached)}
     return {"seeds": seeds, **counts, **total, "seconds": seconds}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
-from aftermath import Consumer, Journal, judge, still_kept
+from aftermath import Consumer, Journal, judge, left_open, still_kept
 from livermore_indicators import MacdV
 from livermore_simulator.market import Market
 from livermore_simulator.quirks import Quirks
@@ -21,8 +21,8 @@ from livermore_core import Series, StoreAbsentError, StoreError, open_reader, wi
 from livermore_core.testing import Program, Violation, check, look
 from livermore_core.testing.checker import SETTLED, compared
 
-# 2024-01-03 03:20:34 UTC: soon there are enough minutes to be trimmed.
-START = 1_704_252_034.0
+# 2024-01-03 02:30:34 UTC: the seam begins at midnight, so that soon there are enough minutes to be trimmed.
+START = 1_704_249_034.0
 DAYS = 8
 PRODUCTS = 3
 TIMEFRAMES = ("1m", "5m", "15m", "1h")
@@ -35,7 +35,7 @@ RANDOM = "random"
 LOOK_EVERY = 0.05
 LOSE_EVERY = 0.4
 # Exchange seconds that livermore is left alone before the store is held against the truth.
-QUIET = 600.0
+QUIET = 300.0
 # After so many exchange seconds there is history to fetch.
 DOWNTIME = 450.0
 
@@ -89,6 +89,7 @@ class Round:
                 makers = {"macd-v": MacdV}
                 evidence = await look(store, self.series, now=self.exchange.clock.now(), makers=makers)
             found += check(still_kept(evidence), self._truth)
+            found += [Violation("E1", what) for what in left_open(evidence)]
             code = await livermore.stop()
         found += _unless(code == 0, code, livermore)
         self.compared = compared(evidence, self._truth)

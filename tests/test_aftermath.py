@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from livermore_core import Batch, Event, SeriesChange
 from livermore_core.store.sqlite import open_store
+from livermore_core.testing import look
 from livermore_core.testing.store_contract import SERIES, change
 
 MINUTES = (1, 2, 3)
@@ -53,6 +55,25 @@ async def test_what_is_taken_from_a_store_is_noticed_S3_S8(
     connection.close()
     found = await aftermath.judge(path, [SERIES], journal, consumer, KEEP)
     assert {violation.invariant for violation in found} == invariants, found
+
+
+async def test_a_gap_of_which_nobody_says_that_it_is_known_is_noticed_E1(tmp_path: Path, aftermath: Any) -> None:
+    gap = Event(
+        kind="candle.gap",
+        exchange=SERIES.exchange,
+        symbol=SERIES.symbol,
+        timeframe="1m",
+        time=60,
+        until=240,
+        reason="x",
+    )
+    async with open_store(f"sqlite:///{tmp_path}/store.sqlite") as store:
+        await store.transact(Batch(events=[gap]))
+        await store.transact(change(1, 3))
+        assert list(aftermath.left_open(await look(store, [SERIES], now=0.0))) == []
+        await store.transact(Batch(changes=[SeriesChange(series=SERIES, covered=[(120, 180)])]))
+        (found,) = aftermath.left_open(await look(store, [SERIES], now=0.0))
+    assert "[120, 180)" in found
 
 
 async def test_a_damaged_page_is_noticed_S8(tmp_path: Path, aftermath: Any) -> None:
