@@ -218,7 +218,7 @@ async def test_what_the_key_may_do_is_asked_and_told_without_the_key_C03_C05_L1(
     def permissions(self: Rest, request: web.Request) -> web.Response:
         if isinstance(answer, int):
             return web.json_response({"message": request.headers["Authorization"]}, status=answer)
-        return web.json_response(answer)
+        return web.json_response({"can_view": False, "can_trade": False, "can_transfer": False, **answer})
 
     monkeypatch.setattr(Rest, "_permissions", permissions)
     with_key(monkeypatch)

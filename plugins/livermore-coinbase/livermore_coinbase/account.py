@@ -26,11 +26,11 @@ class _Accounts(msgspec.Struct):
 
 
 class KeyRights(msgspec.Struct):
-    """What a key may do."""
+    """What a key may do. An answer that leaves one out is none: what is not said is not a no."""
 
-    can_view: bool = False
-    can_trade: bool = False
-    can_transfer: bool = False
+    can_view: bool
+    can_trade: bool
+    can_transfer: bool
 
 
 class Holdings(NamedTuple):

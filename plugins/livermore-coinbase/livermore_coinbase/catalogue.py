@@ -51,12 +51,20 @@ def catalogue(body: bytes) -> Catalogue:
     """The products of one answer: one per order book, under its canonical id."""
     rows, rejected = _read(body)
     known = {row.product_id: row for row in rows if is_symbol(row.product_id)}
-    canonical = {name: row.alias for name, row in known.items() if row.alias and row.alias in known}
+    # An alias of an alias, or of itself, is a product of its own: nothing that is offered may vanish in a circle.
+    canonical = {
+        name: row.alias
+        for name, row in known.items()
+        if row.alias and row.alias in known and known[row.alias].alias not in known
+    }
     for name, row in known.items():
         for other in row.alias_to or ():
             if is_symbol(other) and other not in known and name not in canonical:
                 canonical.setdefault(other, name)
-    products = [_product(row, _aliases(name, canonical)) for name, row in known.items() if name not in canonical]
+    aliases: dict[str, list[str]] = {}
+    for alias, name in canonical.items():
+        aliases.setdefault(name, []).append(alias)
+    products = [_product(row, aliases.get(name, ())) for name, row in known.items() if name not in canonical]
     return Catalogue(products, canonical, rejected + len(rows) - len(known))
 
 
@@ -77,13 +85,11 @@ def _readable(raws: Iterable[msgspec.Raw]) -> Iterable[_Row]:
             continue
 
 
-def _aliases(name: str, canonical: dict[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(alias for alias, target in canonical.items() if target == name))
-
-
-def _product(row: _Row, aliases: tuple[str, ...]) -> Product:
-    turnover = number(row.approximate_quote_24h_volume) or number(row.volume_24h) * number(row.price)
-    return Product(symbol=row.product_id, aliases=aliases, tradable=_tradable(row), quote_volume=turnover)
+def _product(row: _Row, aliases: Iterable[str]) -> Product:
+    turnover = number(row.approximate_quote_24h_volume) or number(number(row.volume_24h) * number(row.price))
+    return Product(
+        symbol=row.product_id, aliases=tuple(sorted(aliases)), tradable=_tradable(row), quote_volume=turnover
+    )
 
 
 def _tradable(row: _Row) -> bool:

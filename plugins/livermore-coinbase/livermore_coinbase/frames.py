@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from time import monotonic
 
+from livermore_coinbase.moments import LATEST
 from livermore_coinbase.parse import UNREADABLE
 from livermore_coinbase.text import shown
 from livermore_coinbase.wire import (
+    MOST_ROWS,
     AckEvent,
     AcksFrame,
     CandlesEvent,
@@ -25,9 +27,11 @@ from livermore_core import BadResponseError, Candle, CandleUpdate, Heartbeat, Lo
 
 LOG = logging.getLogger("livermore_coinbase")
 STREAM_TIMEFRAME = "5m"
-MOST_ROWS = 10_000
 MOST_BAD_FRAMES, BAD_FRAMES_WINDOW = 20, 60.0
-_MOST_KINDS = 64
+LONGEST_JUMP = 86_400.0
+"""Seconds from one stamp to the next: no connection lives through more. Exchange time never goes back, and each minute
+that it passes is closed, so one wrong stamp would end the true picture for good."""
+_MOST_KINDS, _LONGEST_KIND = 64, 200
 _by_id = attrgetter("trade_id")
 _by_start = attrgetter("start")
 
@@ -48,6 +52,7 @@ class Interpreter:
         self._clock = clock
         self._sequence = -1
         self._stale, self._stale_at = 0, -1
+        self._stamp, self._latest = 0.0, float(LATEST)
         self._bad: deque[float] = deque(maxlen=MOST_BAD_FRAMES)
         self._met: set[str] = set()
         self._rejected = 0
@@ -82,19 +87,27 @@ class Interpreter:
         elif type(frame) is AcksFrame:
             self._acknowledge(frame.events, messages)
         if frame.timestamp is not None:
-            messages.append(Heartbeat(frame.timestamp.timestamp()))
+            self._stamped(frame.timestamp.timestamp(), messages)
         return messages
 
     def count(self, what: str, detail: str) -> None:
         """Count what cannot be used; the first of a kind is logged. Raises BadResponseError at 20 bad frames/min."""
         self._counts[what] += 1
         self._rejected += what == "data.rejected"
-        kind = f"{what} {detail}" if what == "ws.unknown" else what
+        kind = f"{what} {detail[:_LONGEST_KIND]}" if what == "ws.unknown" else what
         if kind not in self._met and len(self._met) < _MOST_KINDS:
             self._met.add(kind)
             LOG.warning("%s: %s", what, shown(detail))
         if what == "ws.bad_frame":
             self._bad_frame(detail)
+
+    def _stamped(self, stamp: float, messages: list[Message]) -> None:
+        if not 0.0 < stamp <= self._latest:
+            self.count("ws.bad_frame", f"a stamp of {stamp:.0f} after one of {self._stamp:.0f}")
+            return
+        messages.append(Heartbeat(stamp))
+        if stamp > self._stamp:
+            self._stamp, self._latest = stamp, min(LATEST, stamp + LONGEST_JUMP)
 
     def _bad_frame(self, why: str) -> None:
         now = self._clock()
@@ -115,8 +128,11 @@ class Interpreter:
             if symbol is None:
                 self._counts["ws.unwanted"] += 1
                 continue
+            at = row.time.timestamp()
             try:
-                messages.append(Trade(symbol, row.trade_id, row.price, row.size, row.time.timestamp()))
+                if at > self._latest:
+                    raise ValueError("from the future")
+                messages.append(Trade(symbol, row.trade_id, row.price, row.size, at))
             except ValueError:
                 self.count("data.rejected", f"trade {row.trade_id} of {symbol}")
 
@@ -148,6 +164,7 @@ class Interpreter:
     def _out_of_order(self) -> None:
         """A frame seen before, or overtaken. A long run of them means that the numbers began anew."""
         self._counts["ws.out_of_order"] += 1
+        self._rejected = 0  # what cannot be read here has been read before, or is missed by its number
         if self._stale_at != self._sequence:
             self._stale, self._stale_at = 0, self._sequence
         self._stale += 1

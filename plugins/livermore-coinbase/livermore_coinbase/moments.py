@@ -6,13 +6,19 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
+LATEST = 2**33
+"""No moment and no bucket lies after this second (the year 2242): a greater number is not in seconds."""
+
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
 
 def moment(text: str) -> float | None:
-    """UNIX seconds of an RFC 3339 text, exact to 1 us; a leap second is clamped to its eve. None if it is none."""
+    """UNIX seconds of an RFC 3339 text, exact to 1 us; a leap second is clamped to its eve.
+
+    None if it is none, or lies before 1970 or after LATEST: a `datetime` of UTC could not hold every such moment.
+    """
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None
@@ -23,9 +29,10 @@ def moment(text: str) -> float | None:
         second, micro = 59, 999_999
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
     try:
-        return datetime(year, month, day, hour, minute, second, micro, timezone(offset)).timestamp()
+        found = datetime(year, month, day, hour, minute, second, micro, timezone(offset)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return found if 0.0 <= found <= LATEST else None
 
 
 def http_date(text: str | None) -> float | None:

@@ -9,13 +9,13 @@ from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
-from livermore_coinbase.moments import moment
+from livermore_coinbase.moments import LATEST, moment
 from livermore_core import BadResponseError, Candle, Trade
 
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
 Value = TypeVar("Value")
-_LATEST = 2**33
-"""No bucket opens after this second (the year 2242): a greater number is not in seconds."""
+TradeId = Annotated[int, msgspec.Meta(le=2**63 - 1)]
+"""A number beyond 64 bits is no id: nothing could count on from it."""
 
 
 class CandleRow(msgspec.Struct, gc=False):
@@ -45,7 +45,7 @@ class TradeRow(msgspec.Struct, gc=False):
     """A trade on the wire; `side` is the maker's and is not needed."""
 
     product_id: str
-    trade_id: int
+    trade_id: TradeId
     price: float
     size: float
     time: Utc
@@ -55,7 +55,7 @@ class LooseTradeRow(msgspec.Struct, gc=False):
     """A trade whose time (a leap second) or id (padded with zeros) msgspec may refuse."""
 
     product_id: str
-    trade_id: str | int
+    trade_id: str | TradeId
     price: float
     size: float
     time: str
@@ -106,7 +106,7 @@ def candle_rows(body: bytes, start: int, end: int, step: int) -> CandleRows:
     conflicts = dropped = 0
     misplaced = False
     for time, row in _placed(body):
-        if time is None or not 0 <= time <= _LATEST:
+        if time is None or not 0 <= time <= LATEST:
             misplaced = True
         elif not start <= time < end:
             dropped += 1
@@ -191,7 +191,7 @@ def _trade_id(value: str | int) -> int | None:
 def exchange_time(body: bytes) -> float:
     """The exchange's clock; its milliseconds count where they agree with its seconds."""
     found = read(_time, body, "time")
-    if not 0.0 < found.epochSeconds < _LATEST:
+    if not 0.0 < found.epochSeconds < LATEST:
         raise BadResponseError("rest.bad_response: time: no UNIX seconds")
     millis = found.epochMillis / 1000.0
     return millis if abs(millis - found.epochSeconds) < 2.0 else found.epochSeconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from livermore_core import ExchangeSettings
 REST_URL = "https://api.coinbase.com"
 WS_URL = "wss://advanced-trade-ws.coinbase.com"
 _SECURE = frozenset({"https", "wss"})
+_HOST = re.compile(r"[\w.:-]{1,253}")
 
 
 class CoinbaseSettings(ExchangeSettings):
@@ -48,11 +50,21 @@ def checked_url(value: str, schemes: tuple[str, str]) -> str:
     parts = urlsplit(value.strip())
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError(f"must start with {schemes[0]}:// and name a host")
+    if parts.port == 0 or not is_host(parts.hostname) or not value.strip().isprintable():
+        raise ValueError("must name a host and a port that can be")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be scheme, host, port and path alone")
     if parts.scheme not in _SECURE and not is_loopback(parts.hostname):
         raise ValueError(f"{parts.scheme}:// is accepted to loopback only; use {schemes[0]}://")
     return value.strip().rstrip("/")
+
+
+def is_host(name: str) -> bool:
+    """Whether `name` can be looked up."""
+    try:
+        return bool(_HOST.fullmatch(name) and (":" in name or name.encode("idna").decode("idna")))
+    except UnicodeError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

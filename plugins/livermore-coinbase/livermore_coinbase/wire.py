@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from livermore_coinbase.moments import moment
+from livermore_coinbase.moments import LATEST, moment
 from livermore_coinbase.parse import UNREADABLE, CandleRow, TradeRow, Utc, loose_trade
 
 Count = Callable[[str, str], None]
 """Called with a counter's name and what was met."""
 
+MOST_ROWS = 10_000
+_LONGEST_REASON = 1_000
 Row = TypeVar("Row")
+Number = Annotated[int, msgspec.Meta(le=2**63 - 1)]
+Bucket = Annotated[int, msgspec.Meta(ge=0, le=LATEST, multiple_of=300)]
 
 
 class _Event(msgspec.Struct):
@@ -28,8 +32,9 @@ class TradesEvent(_Event):
 
 
 class StreamCandleRow(CandleRow, gc=False):
-    """A candle of the `candles` channel."""
+    """A candle of the `candles` channel, which is always one of five minutes."""
 
+    start: Bucket
     product_id: str
 
 
@@ -48,7 +53,7 @@ class AckEvent(msgspec.Struct):
 class Frame(msgspec.Struct, kw_only=True):
     """What every frame but an error has: its number on this connection, and when it was sent."""
 
-    sequence_num: int
+    sequence_num: Number
     timestamp: Utc | None
 
 
@@ -79,7 +84,7 @@ class _Loose(msgspec.Struct):
     type: str | None = None
     message: str | None = None
     timestamp: str | None = None
-    sequence_num: int | None = None
+    sequence_num: Number | None = None
     events: msgspec.Raw = msgspec.Raw(b"[]")
 
 
@@ -129,7 +134,7 @@ def decode_loosely(data: bytes | str, count: Count) -> Frame | None:
 
 def _without_channel(loose: _Loose, count: Count) -> None:
     if loose.type == "error":
-        raise Refusal(loose.message or "no reason given")
+        raise Refusal((loose.message or "no reason given")[:_LONGEST_REASON])
     if loose.type is None:
         count("ws.bad_frame", "neither channel nor type")
     else:
@@ -138,11 +143,9 @@ def _without_channel(loose: _Loose, count: Count) -> None:
 
 def _frame(channel: str, number: int, stamp: datetime | None, events: msgspec.Raw, count: Count) -> Frame:
     if channel == "market_trades":
-        trades = [_trades(raw, count) for raw in _list(events, count)]
-        return TradesFrame(sequence_num=number, timestamp=stamp, events=trades)
+        return TradesFrame(sequence_num=number, timestamp=stamp, events=[_trades(events, count)])
     if channel == "candles":
-        candles = [_candles(raw, count) for raw in _list(events, count)]
-        return CandlesFrame(sequence_num=number, timestamp=stamp, events=candles)
+        return CandlesFrame(sequence_num=number, timestamp=stamp, events=[_candles(events, count)])
     if channel == "subscriptions":
         acks = [ack for raw in _list(events, count) if (ack := _one(_ack_event, raw, "acknowledgement", count))]
         return AcksFrame(sequence_num=number, timestamp=stamp, events=acks)
@@ -152,23 +155,29 @@ def _frame(channel: str, number: int, stamp: datetime | None, events: msgspec.Ra
 
 
 def _list(events: msgspec.Raw, count: Count) -> list[msgspec.Raw]:
-    return _one(_raws, events, "events", count) or []
+    return _few(_one(_raws, events, "events", count) or [], "events", count)
 
 
-def _trades(raw: msgspec.Raw, count: Count) -> TradesEvent:
-    event = _one(_loose_trades, raw, "trades", count)
-    if event is None or not _known(event.type, count):
-        return TradesEvent("update", [])
-    rows = [row for trade in event.trades if (row := _counted(loose_trade(trade), "trade", count)) is not None]
-    return TradesEvent("update", rows)
+def _trades(events: msgspec.Raw, count: Count) -> TradesEvent:
+    found = (_one(_loose_trades, raw, "trades", count) for raw in _list(events, count))
+    raws = [raw for event in found if event is not None and _known(event.type, count) for raw in event.trades]
+    rows = (_counted(loose_trade(raw), "trade", count) for raw in _few(raws, "trades", count))
+    return TradesEvent("update", [row for row in rows if row is not None])
 
 
-def _candles(raw: msgspec.Raw, count: Count) -> CandlesEvent:
-    event = _one(_loose_candles, raw, "candles", count)
-    if event is None or not _known(event.type, count):
-        return CandlesEvent("update", [])
-    rows = [row for found in event.candles if (row := _one(_candle_row, found, "candle", count)) is not None]
-    return CandlesEvent("update", rows)
+def _candles(events: msgspec.Raw, count: Count) -> CandlesEvent:
+    found = (_one(_loose_candles, raw, "candles", count) for raw in _list(events, count))
+    raws = [raw for event in found if event is not None and _known(event.type, count) for raw in event.candles]
+    rows = (_one(_candle_row, raw, "candle", count) for raw in _few(raws, "candles", count))
+    return CandlesEvent("update", [row for row in rows if row is not None])
+
+
+def _few(raws: list[msgspec.Raw], what: str, count: Count) -> list[msgspec.Raw]:
+    """`raws` unless there are more than anybody would send: one by one they would take seconds."""
+    if len(raws) <= MOST_ROWS:
+        return raws
+    count("data.rejected", f"{len(raws)} {what} in one frame")
+    return []
 
 
 def _known(kind: str, count: Count) -> bool:

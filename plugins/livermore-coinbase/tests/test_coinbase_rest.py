@@ -366,7 +366,7 @@ def account_server(coinbase: Any, **rights: bool) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix(PREFIX)
         if path == "/key_permissions":
-            return web.json_response({"can_view": True, **rights})
+            return web.json_response({"can_view": True, "can_trade": False, "can_transfer": False, **rights})
         if path == "/products":
             return web.json_response(PRODUCTS)
         last = request.query.get("cursor") == "two"
