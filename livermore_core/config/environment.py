@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from livermore_core.config.quick import split
 from livermore_core.config.schema import ANYTHING, Leaf, Node, Open, Parameters, leaves, variable
+from livermore_core.config.usable import unusable
 from livermore_core.errors import near
 
 PREFIX = "LIVERMORE_"
@@ -71,12 +72,11 @@ def _take(
     take: Callable[[tuple[Path_, Any, str]], None],
     problems: list[str],
 ) -> None:
-    if isinstance(node, Leaf):
-        take((path, value_of(text, node), name))
-        return
-    table = _json(text)
-    if isinstance(table, dict):
-        take((path, table, name))
+    value = value_of(text, node) if isinstance(node, Leaf) else _json(text)
+    if reason := unusable(value):
+        problems.append(f"{name}: {reason}")
+    elif isinstance(node, Leaf) or isinstance(value, dict):
+        take((path, value, name))
     else:
         problems.append(f'{name}: must be a table as JSON, e.g. {{"key": 1}}, or name a key: {name}__KEY')
 

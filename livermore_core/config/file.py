@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from livermore_core.config.usable import unusable
 from livermore_core.errors import ConfigurationError
 
 NAME = "livermore.toml"
 LARGEST = 1_000_000
+# tomllib takes hours for a key of a hundred thousand parts.
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){40}""", re.ASCII)
 
 
 def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
     """The file to read: named by flag or LIVERMORE_CONFIG, in the working directory, in the user's config folder."""
     named = explicit or environ.get("LIVERMORE_CONFIG", "").strip()
     if named:
-        return Path(named).expanduser()
+        return _expanded(Path(named))
     here = Path(NAME)
     if here.is_file():
         return here
@@ -27,6 +30,14 @@ def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
 
     there = platformdirs.user_config_path("livermore") / NAME
     return there if there.is_file() else None
+
+
+def _expanded(path: Path) -> Path:
+    """`path` with its `~` resolved; as it stands where that user has no home, so that reading it says so."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -61,13 +72,19 @@ def _decode(content: bytes, path: Path) -> str:
 def _parse(text: str, path: Path) -> dict[str, Any]:
     import tomllib  # most commands find no file
 
+    if found := _LONG_KEY.search(text):
+        line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
+        raise ConfigurationError(f"{path}:{line}:{column}: nested too deeply")
     try:
-        return tomllib.loads(text)
+        tree = tomllib.loads(text)
     except ValueError as error:
         reason, line, column = _place(str(error), text)
         raise ConfigurationError(f"{path}:{line}:{column}: {reason}") from None
     except RecursionError:
         raise ConfigurationError(f"{path}:1:1: nested too deeply") from None
+    if reason := unusable(tree):
+        raise ConfigurationError(f"{path}: {reason}")
+    return tree
 
 
 def _place(message: str, text: str) -> tuple[str, int, int]:

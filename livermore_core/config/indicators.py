@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from livermore_core.config.settings import USUAL_DEPTH, USUAL_INDICATOR
+from livermore_core.config.settings import DEEPEST_HISTORY, USUAL_DEPTH, USUAL_INDICATOR
 from livermore_core.config.shape import Shape
 from livermore_core.errors import LivermoreError, near
 from livermore_core.plugins import Plugins
@@ -38,8 +38,11 @@ class IndicatorRules:
             self.shape.problem(path, 'must be a table, e.g. {} or { use = "ema", length = 50 }')
             return 0
         kind = parameters.get("use", name)
+        if not isinstance(kind, str):
+            self.shape.problem((*path, "use"), "must be a text, the type of the indicator")
+            return 0
         if kind not in self.plugins.indicators:
-            self.shape.problem(path, self.shape.missing("indicator", str(kind), self.plugins.indicators))
+            self.shape.problem(path, self.shape.missing("indicator", kind, self.plugins.indicators))
             return 0
         return self._tried(path, kind, {key: value for key, value in parameters.items() if key != "use"})
 
@@ -54,10 +57,14 @@ class IndicatorRules:
             unknown = [key for key in parameters if known is not None and key not in known]
             for key in unknown:
                 self.shape.problem((*path, key), f"unknown parameter of {kind}{near(key, known or ())}")
-            return 0 if unknown else int(getattr(make(**parameters), "settle", 0) or 0)
+            need = 0 if unknown else int(getattr(make(**parameters), "settle", 0) or 0)
         except (LivermoreError, TypeError, ValueError, ArithmeticError) as error:
             self.shape.problem(path, " ".join(str(error).split()))
             return 0
+        if need > DEEPEST_HISTORY:
+            self.shape.problem(path, f"needs {need} candles, more than the {DEEPEST_HISTORY} that may be asked for")
+            return 0
+        return need
 
 
 def _parameters_of(make: Any) -> list[str] | None:

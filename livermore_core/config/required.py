@@ -29,7 +29,7 @@ def _named(layers: Layers, plugins: Plugins, followed: Sequence[str], settings: 
         yield plugins.owner("register_stores", scheme).name, "`store`"
     for name in layers.table("indicators"):
         kind = settings.indicators.get(name, {}).get("use", name)
-        if kind in plugins.indicators:
+        if isinstance(kind, str) and kind in plugins.indicators:
             yield plugins.owner("register_indicators", kind).name, f"`[indicators] {name}`"
     for name in (*followed, *layers.table("exchanges")):
         for plugin in plugins.found:

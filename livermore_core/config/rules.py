@@ -13,6 +13,7 @@ from livermore_core.config.indicators import IndicatorRules
 from livermore_core.config.layers import KeyPath, Layers
 from livermore_core.config.names import symbol_wish, timeframe_name
 from livermore_core.config.settings import (
+    MOST_KEPT,
     RETENTION,
     SHARED_RETENTION,
     CoreSettings,
@@ -20,7 +21,7 @@ from livermore_core.config.settings import (
     password_of,
     without_base,
 )
-from livermore_core.config.shape import Shape
+from livermore_core.config.shape import LONGEST, Shape
 from livermore_core.errors import near
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.plugins import Plugins
@@ -72,7 +73,7 @@ class Rules:
                 self.shape.problem((*path, key), str(error))
                 continue
             if name is None:
-                self.shape.problem((*path, key), f"must be a list of texts, holds {text!r}")
+                self.shape.problem((*path, key), f"must be a list of texts, holds {repr(text)[:LONGEST]}")
             elif name in names:
                 self.notes.append(f"{'.'.join((*path, key))}: {text!r} stands there twice")
             else:
@@ -111,7 +112,10 @@ class Rules:
                 self.shape.problem(("exchanges", name), self.shape.missing("exchange", name, self.plugins.exchanges))
                 continue
             for key in ("timeframes", "backfill_timeframes"):
-                lacking = [each for each in given.get(key, ()) if each not in exchange.timeframes]
+                names = given.get(key)
+                lacking = [
+                    each for each in (names if isinstance(names, list) else ()) if each not in exchange.timeframes
+                ]
                 if lacking:
                     offered = ", ".join(exchange.timeframes)
                     self.shape.problem((key,), f"{name} does not offer {', '.join(lacking)}; it offers {offered}")
@@ -134,21 +138,26 @@ class Rules:
             return
         try:
             mode = path.expanduser().stat().st_mode
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, ValueError):
             return
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             self.shape.problem(("store",), f"{path} is not a regular file")
 
     def _retention(self, given: Mapping[str, Any], store: str, history: int) -> dict[str, int]:
         """Candles kept per timeframe. Retention below twice the depth would trim what is fetched again and again."""
+        kept: dict[str, int] = {}
         usual = RETENTION if store.startswith("sqlite:") else SHARED_RETENTION
         for timeframe, count in given.items():
             if not isinstance(count, int) or count < 2 * history:
                 self.shape.problem(
                     ("retention", timeframe),
-                    f"must be at least twice the depth, 2 x {history} = {2 * history}, is {count}",
+                    f"must be at least twice the depth, 2 x {history} = {2 * history}, is {str(count)[:LONGEST]}",
                 )
-        return {timeframe: max(usual, 2 * history) for timeframe in WIDTHS} | dict(given)
+            elif count > MOST_KEPT:
+                self.shape.problem(("retention", timeframe), f"must be at most {MOST_KEPT}, is {count}")
+            else:
+                kept[timeframe] = count
+        return {timeframe: max(usual, 2 * history) for timeframe in WIDTHS} | kept
 
     def _plugin_names(self, only: tuple[str, ...]) -> None:
         names = [plugin.name for plugin in self.plugins.found]

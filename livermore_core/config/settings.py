@@ -12,7 +12,9 @@ from livermore_core.market.timeframe import BASE
 TIMEFRAMES = ("1m", "5m", "15m", "1h", "4h", "1d")
 USUAL_INDICATOR = "macd-v"
 USUAL_DEPTH = 300
+DEEPEST_HISTORY = 100_000
 RETENTION = 20_000
+MOST_KEPT = 100_000_000
 # A store that several programs share keeps its rows in memory.
 SHARED_RETENTION = 2_000
 
@@ -51,7 +53,10 @@ class CoreSettings(BaseModel):
         default=without_base(TIMEFRAMES), description="what is fetched at the start; all of timeframes but 1m"
     )
     depth: int | None = Field(
-        default=None, ge=1, le=100_000, description="traded candles per series; what the indicators need if not set"
+        default=None,
+        ge=1,
+        le=DEEPEST_HISTORY,
+        description="traded candles per series; what the indicators need if not set",
     )
     stage_timeout: float = Field(
         default=60.0, gt=0, le=86_400, allow_inf_nan=False, description="seconds for a plugin in indicators and ingest"
