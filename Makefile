@@ -1,4 +1,4 @@
-# Two commands for users (run, test), six for developers (torture, kill, mutants, lint, bench, check). Everything lives in .venv.
+# Two commands for users (run, test), seven for developers (torture, kill, fuzz, mutants, lint, bench, check). Everything lives in .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-indicators -e plug
 PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator
 
-.PHONY: run test torture kill mutants lint bench check clean
+.PHONY: run test torture kill fuzz mutants lint bench check clean
 
 run: $(VENV)/installed
 	$(BIN)/livermore demo
@@ -25,6 +25,11 @@ N ?= 100
 kill: $(VENV)/installed-test
 	$(BIN)/python tests/kill.py --count $(N)
 
+COUNT ?= 1000000
+
+fuzz: $(VENV)/installed-test
+	$(BIN)/python tests/fuzz.py --count $(COUNT)
+
 mutants: $(VENV)/installed-test
 	$(BIN)/python tests/run_mutants.py
 
@@ -32,7 +37,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES)
-	MYPYPATH=benchmarks:tests $(BIN)/mypy --strict plugins/livermore-example/livermore_example benchmarks/*.py tests/torture.py tests/run_mutants.py tests/kill.py
+	MYPYPATH=benchmarks:tests $(BIN)/mypy --strict plugins/livermore-example/livermore_example benchmarks/*.py tests/torture.py tests/run_mutants.py tests/kill.py tests/fuzz.py
 
 bench: $(VENV)/installed-test
 	@for program in benchmarks/[a-z]*.py; do $(BIN)/python $$program || exit 1; done
