@@ -73,6 +73,8 @@ def judge(mutant: Mutant) -> tuple[bool, str]:
 
 def _by_tests(mutant: Mutant, environment: dict[str, str]) -> tuple[bool, str]:
     result = _run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", mutant.tests], environment)
+    if result.returncode > 1:
+        return False, f"no such test: {result.stdout.strip()[-200:]}"
     return result.returncode == 1, mutant.tests.rpartition("::")[2]
 
 

@@ -12,7 +12,7 @@ def test_f1_r12_w32_five_thousand_hostile_inputs_break_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = fuzz.run(fuzz.Fuzzer(1, tmp_path), 0, 5_000)
-    assert (found.crashes, capsys.readouterr().err) == (0, "")
+    assert found.crashes == 0, capsys.readouterr().err
     assert sum(found.done.values()) == 5_000
     assert set(found.done) == {"frame", "stream", "candles", "file", "environment", *fuzz.claims.ENDPOINTS}
 
@@ -28,6 +28,6 @@ def test_a_claim_that_does_not_hold_is_told_with_how_to_see_it_again(
     first = next(number for number in range(100) if fuzzer.input(number)[0] == "frame")
     assert fuzz.run(fuzzer, first, 1).crashes == 1
     said = capsys.readouterr().err
-    assert said.startswith("frame: ValueError: broken\n  (b'")
+    assert "frame: ValueError: broken\n  (b'" in said
     assert f"--seed 3 --first {first} --count 1" in said
     assert fuzzer.input(first)[2] == fuzz.Fuzzer(3, tmp_path).input(first)[2]
