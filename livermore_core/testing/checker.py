@@ -298,38 +298,39 @@ def _no_ghost(evidence: Evidence) -> Iterator[str]:
 
 
 def _right_values(evidence: Evidence) -> Iterator[str]:
-    """The latest value is the one of a fresh computation over everything that is held without a hole."""
-    for series, values in evidence.values.items():
+    """There is a latest value, and it is the one of a fresh computation over what is held without a hole."""
+    for series in evidence.series:
         intervals = list(evidence.coverage[series])
-        for value in values:
-            make = evidence.makers.get(value.indicator)
-            known = [(low, high) for low, high in intervals if low <= value.time < high]
-            if make is None or not known:
-                continue
-            ((start, end),) = known
-            host = SeriesHost(value.indicator, make)
-            fresh = {
-                row.time: each
-                for row in evidence.rows[series]
-                if start <= row.time < end
-                for each in [host.commit(row)]
-            }
-            wanted = fresh.get(value.time)
-            if wanted is None:
-                yield f"{series} {value.indicator}: a value at {value.time}, where no candle is"
-            elif value.settled and wanted.settled and not _alike(value, wanted):
-                yield f"{series} {value.indicator} {value.time}: {value.outputs}, anew {wanted.outputs}"
-            latest = max(fresh, default=value.time)
-            if value.time < latest and latest + WIDTHS[series.timeframe] + SETTLED < evidence.now:
-                yield f"{series} {value.indicator}: the latest value is of {value.time}, the latest candle {latest}"
+        values = {value.indicator: value for value in evidence.values.get(series, ())}
+        for name, make in evidence.makers.items():
+            value = values.get(name)
+            at = intervals[-1] if value is None and intervals else (0, 0)
+            if value is not None:
+                at = next(((low, high) for low, high in intervals if low <= value.time < high), (0, 0))
+            host = SeriesHost(name, make)
+            fresh = {row.time: host.commit(row) for row in evidence.rows[series] if at[0] <= row.time < at[1]}
+            latest = max(fresh, default=0)
+            is_due = bool(latest) and latest + WIDTHS[series.timeframe] + SETTLED < evidence.now
+            if value is None:
+                if is_due:
+                    yield f"{series} {name}: no value, the latest candle is of {latest}"
+            elif value.time not in fresh:
+                yield f"{series} {name}: a value at {value.time}, where no candle is"
+            elif value.settled and fresh[value.time].settled and not _alike(value, fresh[value.time]):
+                yield f"{series} {name} {value.time}: {value.outputs}, anew {fresh[value.time].outputs}"
+            elif value.time < latest and is_due:
+                yield f"{series} {name}: the latest value is of {value.time}, the latest candle {latest}"
 
 
 def _alike(one: IndicatorValue, other: IndicatorValue) -> bool:
-    """Two decimals of MACD-V: a restart begins at another place of history, whose trace has settled."""
-    return all(
-        isclose(mine, theirs, rel_tol=RELATIVE_ERROR, abs_tol=0.02)
+    """Two decimals of MACD-V: a restart begins at another place of history, whose trace has settled.
+
+    A count since some change may have begun at that place, and a word may turn where two numbers nearly meet.
+    """
+    return one.outputs.keys() == other.outputs.keys() and all(
+        (mine is None) == (theirs is None)
+        and (not isinstance(mine, float) or isclose(mine, float(theirs or 0.0), rel_tol=RELATIVE_ERROR, abs_tol=0.02))
         for mine, theirs in zip(one.outputs.values(), other.outputs.values(), strict=True)
-        if isinstance(mine, float) and isinstance(theirs, float)
     )
 
 
