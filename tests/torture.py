@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from math import ceil
 from pathlib import Path
 from typing import TextIO
 
@@ -74,7 +75,7 @@ def main(
 ) -> None:
     """Print a line per run and the sum; exit 1 where an invariant does not hold, and say how to see it again."""
     if hours is not None:
-        count = max(1, round(hours / each))
+        count = max(1, ceil(hours / each))
     if faults is not None:
         outcomes: Iterator[Outcome] = iter([one(seed, each, per_hour, from_text(faults.read()), products)])
     else:
