@@ -54,7 +54,7 @@ class Status:
         reasons = dict(self._degraded())
         for name, following in self.exchanges.items():
             trouble = _trouble_of(following)
-            if trouble in ("exchange.unavailable", "store.error"):
+            if trouble:
                 reasons[name] = trouble
             if self.is_ready and not following.is_live():
                 reasons[f"{name}.feed"] = str(following.status()["feed"]["reason"])
@@ -63,7 +63,8 @@ class Status:
     def is_progressing(self) -> bool:
         """Whether the run gets on with its work, or has said of an exchange why it cannot."""
         return not self.is_ready or all(
-            following.is_progressing() or bool(_trouble_of(following)) for following in self.exchanges.values()
+            following.is_progressing() or not following.is_live() or bool(_trouble_of(following))
+            for following in self.exchanges.values()
         )
 
     def state(self) -> str:
@@ -130,8 +131,6 @@ def _iso(moment: datetime) -> str:
 
 def _trouble_of(following: Following) -> str:
     """The reason for which an exchange cannot be kept true now; empty where it can."""
-    if following.healer.outage is not None:
+    if following.healer.trouble.since is not None:
         return "exchange.unavailable"
-    if following.recorder.trouble.since is not None:
-        return "store.error"
-    return "" if following.is_live() else "feed.lost"
+    return "store.error" if following.recorder.trouble.since is not None else ""

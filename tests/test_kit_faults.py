@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from livermore_core import Batch, Candle, Series, Trade
+from livermore_core import (
+    Batch,
+    Candle,
+    Heartbeat,
+    Message,
+    Page,
+    PermanentError,
+    Series,
+    StoreError,
+    Subscribed,
+    Trade,
+    TransientError,
+    UnknownSymbolError,
+)
 from livermore_core.market.events import CLOSED, Event
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.testing import Fault, Harness, MemoryExchange, MemoryStore, harness, run_virtual
@@ -224,3 +238,84 @@ def test_what_is_followed_may_change_between_two_runs_C14() -> None:
     assert is_there
     assert (change, heard) == (0, 0)
     assert rows > 10
+
+
+@pytest.mark.parametrize("error", [TransientError("503"), PermanentError("400"), UnknownSymbolError("404")])
+def test_one_symbol_that_fails_for_good_holds_up_no_seam_R24_R30(error: Exception) -> None:
+    class Failing(MemoryExchange):
+        async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> Page:
+            if symbol == "BBB-USD" and self.connections:  # only once it is live that the symbol fails
+                raise error
+            return await super().candles(symbol, timeframe, start, end)
+
+    async def started() -> tuple[float, int]:
+        client = exchange(1.0, Failing)
+        async with following(client, MemoryStore()) as found:
+            began = asyncio.get_running_loop().time()
+            await found.live()
+            took = asyncio.get_running_loop().time() - began
+            assert any(gap["symbol"] == "BBB-USD" for gap in found.following.gaps())
+            since = client.now()
+            await asyncio.sleep(600.0)
+            ledger = found.following.recorder.ledger("AAA-USD", "1m")
+            return took, len(await found.store.candles(ledger.series, since=int(since)))
+
+    took, closed = run_virtual(started())
+    assert took < 60.0
+    assert closed >= 8
+
+
+def test_a_retraction_that_the_store_refuses_is_still_asked_about_D01() -> None:
+    class Refusing(MemoryStore):
+        refuses = False
+
+        async def transact(self, batch: Batch) -> str:
+            if self.refuses:
+                raise StoreError("SQLITE_FULL")
+            return await super().transact(batch)
+
+    async def doubted() -> int:
+        client, store = exchange(1.0), Refusing()
+        async with following(client, store) as found:
+            await found.live()
+            await asyncio.sleep(200.0)
+            feed, series = found.following.feed, Series("memory", "EEE-USD", "1m")
+            assert feed is not None
+            assert feed.tapes["EEE-USD"].unconfirmed
+            before = [asked for asked in client.requests if asked[:2] == series[1:]]
+            store.refuses = True
+            feed.doubt("EEE-USD", "test")
+            await asyncio.sleep(20.0)
+            store.refuses = False
+            await asyncio.sleep(200.0)
+            assert found.following.gaps() == []
+            return len([asked for asked in client.requests if asked[:2] == series[1:]]) - len(before)
+
+    assert run_virtual(doubted()) >= 1
+
+
+def test_a_lost_connection_does_not_become_ready_afterwards_H3() -> None:
+    """Acknowledged in part, twice, and then cut: no timer of it may speak for the time without a connection."""
+
+    class Partial(MemoryExchange):
+        async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
+            self.connections += 1
+            if self.connections > 1:
+                raise TransientError("net.unreachable")
+            yield Heartbeat(self.now())
+            yield Subscribed(frozenset(["AAA-USD"]))
+            await asyncio.sleep(1.0)
+            yield Subscribed(frozenset(["BBB-USD"]))
+            await asyncio.sleep(8.8)
+            raise TransientError("ws.closed 1006")
+
+    async def told() -> list[str]:
+        async with following(exchange(1.0, Partial), MemoryStore()) as found:
+            await found.following.backfill(found.context)
+            ingest = asyncio.ensure_future(found.following.ingest(found.context))
+            await asyncio.sleep(60.0)
+            ingest.cancel()
+            await asyncio.wait([ingest])
+            return [event for _, event, _ in found.said if event.startswith("feed.")]
+
+    assert "feed.connected" not in run_virtual(told())

@@ -209,3 +209,20 @@ def test_a_holder_that_is_stopped_still_holds_and_one_that_was_killed_does_not_P
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
         asyncio.run(opened())
+
+
+async def test_a_sound_file_that_is_locked_is_not_set_aside_as_corrupt_D05(path: Path) -> None:
+    async with open_store(f"sqlite:///{path}") as store:
+        await store.transact(change(1))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(StoreError, match="SQLITE_BUSY: database is locked"):
+            async with open_store(f"sqlite:///{path}"):
+                pass
+    finally:
+        holder.close()
+    assert not list(path.parent.glob("*.corrupt-*"))  # a folder of this test alone
+    async with open_store(f"sqlite:///{path}") as store:
+        assert len(await store.candles(SERIES)) == 1

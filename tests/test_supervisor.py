@@ -68,7 +68,8 @@ def test_signs_of_life_end_when_the_pipeline_stands_and_go_on_in_a_declared_outa
     async def lived() -> tuple[int, int, int, int]:
         client = MemoryExchange({"AAA-USD": 5.0}, start=START, history=86_400.0, until=START + 7200.0, seed=1)
         async with harness(client, MemoryStore(), timeframes=("1m", "5m"), backfill_timeframes=("5m",)) as found:
-            status = Status(dict, lambda event, fields: None)
+            # A plugin that failed for good is no word about this exchange.
+            status = Status(lambda: {"moon": "it failed"}, lambda event, fields: None)
             status.exchanges = {"memory": found.following}
             await found.live()
             status.change(is_ready=True)

@@ -130,8 +130,9 @@ class StartupBackfillService:
             except (PermanentError, CredentialsError) as error:
                 return self._fail(job, error)
             except TransientError as error:
-                if await self._reachable(job):
+                if await self.healer.gets_through(job.seen):
                     job.failures += 1
+                    job.seen = self.healer.successes
                 self._errors += 1
                 self._progress()
                 if job.failures >= self.config.attempts:
@@ -146,16 +147,6 @@ class StartupBackfillService:
             job.estimate -= 1
             self._progress()
             return True
-
-    async def _reachable(self, job: _Job) -> bool:
-        """Whether anything else gets through: else it is the exchange that fails, not this series."""
-        if self.healer.successes == job.seen:
-            try:
-                await self.healer.time()
-            except TransientError:
-                return False
-        job.seen = self.healer.successes
-        return True
 
     async def _next_page(self, job: _Job) -> tuple[int, int] | None:
         """The newest unknown range of the wanted window, at most a page; None when the series has what it wants."""

@@ -175,7 +175,7 @@ class Following:
                 "refused": self.budget.refused,
                 "waiting": self.budget.waiting,
             },
-            "outage": self.healer.outage is not None,
+            "outage": self.healer.trouble.since is not None,
             "series": len(self.recorder.ledgers()),
             "revised": self.recorder.revised,
             "native_differences": self.recorder.native_differences,

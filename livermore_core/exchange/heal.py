@@ -81,17 +81,12 @@ class Healer:
         self.client, self.recorder, self.budget, self.clock = client, recorder, budget, clock
         self.page_size, self.report = page_size, report
         self.requests = self.successes = 0
-        self._outage = Trouble("exchange.unavailable", "exchange.available", report)
+        self.trouble = Trouble("exchange.unavailable", "exchange.available", report)
         self._failures = 0
         self.wants: list[Want] = []
         self.serving: list[Want] = []
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(AT_ONCE)
-
-    @property
-    def outage(self) -> float | None:
-        """Since when the exchange has not answered, by the loop's clock; None while it does."""
-        return self._outage.since
 
     # ---- asking ----
 
@@ -175,6 +170,15 @@ class Healer:
         self.clock.observe(moment)
         return moment
 
+    async def gets_through(self, seen: int) -> bool:
+        """Whether anything got through since `seen` successes: else it is the exchange that fails, not one series."""
+        if self.successes == seen:
+            try:
+                await self.time()
+            except TransientError:
+                return False
+        return True
+
     async def last_trade(self, symbol: str) -> Trade | None:
         """The exchange's last trade of a symbol. Raises PermanentError where the client cannot tell."""
         ask = getattr(self.client, "last_trade", None)
@@ -205,12 +209,12 @@ class Healer:
         """Say once that the exchange does not answer, and remind once a minute."""
         self._failures += 1
         if self._failures >= FAILURES_OF_AN_OUTAGE or not self.successes:
-            self._outage.bad(cause=str(error))
+            self.trouble.bad(cause=str(error))
 
     def _succeeded(self) -> None:
         self.successes += 1
         self._failures = 0
-        self._outage.well()
+        self.trouble.well()
 
     # ---- the service ----
 

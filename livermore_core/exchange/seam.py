@@ -58,9 +58,9 @@ async def _fill(recorder: Recorder, healer: Healer, symbol: str, timeframe: str,
         except (PermanentError, CredentialsError):
             failures = ATTEMPTS
         except TransientError:
-            # While nothing gets through it is the exchange that fails, not this series.
-            failures += healer.successes > seen
-            seen = healer.successes
+            if await healer.gets_through(seen):
+                failures += 1
+                seen = healer.successes
             await asyncio.sleep(backoff(attempt))
             proof = None
         if failures >= ATTEMPTS:  # one series holds up nobody else: it is asked for on and on

@@ -20,7 +20,7 @@ from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
 from livermore_core.store.protocol import Batch
 from livermore_core.store.schema import COLUMNS, absent, to_candle
-from livermore_core.store.sqlite_file import connect, make_room, path_of, set_aside_if_corrupt
+from livermore_core.store.sqlite_file import connect, make_room, path_of, said, set_aside_if_corrupt
 from livermore_core.store.sqlite_writer import Writer
 
 Answer = TypeVar("Answer")
@@ -52,7 +52,7 @@ async def open_store(
         try:
             connection = await loop.run_in_executor(executor, connect, path, read_only, glance)
         except sqlite3.Error as error:
-            raise StoreError(_said(path, error)) from error
+            raise StoreError(said(path, error)) from error
         store = SqliteStore(connection, executor, path, rebuilt)
         try:
             yield store
@@ -202,8 +202,4 @@ class SqliteStore:
         try:
             return await asyncio.shield(running)
         except sqlite3.Error as error:
-            raise StoreError(_said(self.path, error)) from error
-
-
-def _said(path: Path, error: sqlite3.Error) -> str:
-    return f"{path}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}"
+            raise StoreError(said(self.path, error)) from error

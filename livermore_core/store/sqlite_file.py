@@ -12,6 +12,7 @@ from livermore_core.errors import ConfigurationError, StoreError
 from livermore_core.store.schema import check, create
 
 BUSY_SECONDS = 5.0
+UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def path_of(url: str) -> Path:
@@ -46,8 +47,8 @@ def set_aside_if_corrupt(path: Path) -> Path | None:
             return None
     except sqlite3.DatabaseError as error:
         # One that is locked, or cannot be read now, may be quite well.
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise StoreError(f"{path}: {error.sqlite_errorname}: {error}") from error
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in UNSOUND:
+            raise StoreError(said(path, error)) from error
     finally:
         connection.close()
     aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S}")
@@ -56,6 +57,11 @@ def set_aside_if_corrupt(path: Path) -> Path | None:
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     return aside
+
+
+def said(path: Path, error: sqlite3.Error) -> str:
+    """What SQLite says of the file, with the name of the error."""
+    return f"{path}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}"
 
 
 def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:

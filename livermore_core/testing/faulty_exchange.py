@@ -49,7 +49,10 @@ class FaultyExchange(MemoryExchange):
         if fault.lasts:
             self._active[fault.kind] = fault
         if fault.kind in ("ws.close", "exchange.down"):
+            self.down = self.down or fault.kind == "exchange.down"
             self.cut()
+        elif fault.kind == "ws.mute":
+            self.silence(fault.symbol)
         elif fault.kind == "ws.blackhole":
             self._dead_until = self.connections
         elif fault.kind == "ws.skip":
@@ -68,6 +71,10 @@ class FaultyExchange(MemoryExchange):
             del self._active[fault.kind]
         if fault.kind == "ws.skip":
             self.drop(fault.symbol, 0)
+        elif fault.kind == "ws.mute":
+            self.silence(fault.symbol, False)
+        elif fault.kind == "exchange.down":
+            self.down = "exchange.down" in self._active
 
     def now(self) -> float:
         """Exchange time: ahead of the loop's by every suspension."""
@@ -121,8 +128,7 @@ class FaultyExchange(MemoryExchange):
         failing = self._active.get("rest.fail")
         if "rest.status" in self._active or (failing is not None and symbol == failing.symbol):
             raise TransientError("503 Service Unavailable")
-        if "exchange.down" in self._active:
-            raise TransientError("net.unreachable: connection refused")
+        self._check_up()
 
     def _amount(self, kind: str) -> float:
         fault = self._active.get(kind)
@@ -133,7 +139,8 @@ class FaultyExchange(MemoryExchange):
     async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
         """Snapshots, then the acknowledgement, then trades and a beat each second, until cut."""
         self.connected_at.append(asyncio.get_running_loop().time())
-        if "ws.refuse" in self._active or "exchange.down" in self._active:
+        self._check_up()
+        if "ws.refuse" in self._active:
             raise TransientError("net.unreachable: connection refused")
         self.connections += 1
         with self._opened():
@@ -182,20 +189,11 @@ class FaultyExchange(MemoryExchange):
         return [symbol for symbol in symbols if partial is None or symbol != partial.symbol]
 
     def _frame(self, symbols: Sequence[str], sent: dict[str, int]) -> Iterator[Message]:
-        """What one second brings of every symbol."""
-        muted = self._active.get("ws.mute")
+        """A frame that may be lost whole, or bring some trades again."""
         if self._holes:
             self._holes -= 1
             sent.update({symbol: self._count(symbol) for symbol in symbols})
             yield Lost(1)
-        for symbol in symbols:
-            if muted is not None and symbol == muted.symbol:
-                continue
-            until = self._count(symbol)
-            first, sent[symbol] = sent[symbol], until
-            dropped = min(self._drop.get(symbol, 0), until - first)
-            if dropped:
-                self._drop[symbol] -= dropped
-                yield Lost(1)
-            first = max(0, first + dropped - self._again.pop(symbol, 0))
-            yield from self._trades(symbol, first, until)
+        for symbol in list(self._again):
+            sent[symbol] = max(0, sent[symbol] - self._again.pop(symbol))
+        yield from super()._frame(symbols, sent)

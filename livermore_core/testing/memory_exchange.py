@@ -102,19 +102,23 @@ class MemoryExchange:
         yield Subscribed(frozenset(symbols))
         while not cut.is_set():
             await asyncio.sleep(self.beat)
-            for symbol in symbols:
-                until = self._count(symbol)
-                if self._silent and symbol in self._silent:
-                    continue
-                first, sent[symbol] = sent[symbol], until
-                dropped = min(self._drop.get(symbol, 0), until - first)
-                if dropped:
-                    self._drop[symbol] -= dropped
-                    yield Lost(1)
-                for trade in self._trades(symbol, first + dropped, until):
-                    yield trade
+            for message in self._frame(symbols, sent):
+                yield message
             yield Heartbeat(self.now())
         raise TransientError("ws.closed 1001")
+
+    def _frame(self, symbols: Sequence[str], sent: dict[str, int]) -> Iterator[Message]:
+        """What one frame brings: the trades since `sent`, which moves on."""
+        for symbol in symbols:
+            if symbol in self._silent:
+                continue
+            first, until = sent[symbol], self._count(symbol)
+            sent[symbol] = until
+            dropped = min(self._drop.get(symbol, 0), until - first)
+            if dropped:
+                self._drop[symbol] -= dropped
+                yield Lost(1)
+            yield from self._trades(symbol, first + dropped, until)
 
     # ---- the truth ----
 
