@@ -205,7 +205,7 @@ class Recorder:
         parts = dict(self.ladder)
         for timeframe in self.timeframes:
             ledger = self.ledger(symbol, timeframe)
-            if ledger.edge is None:
+            if ledger.edge is None or work.edge(ledger) + ledger.width > self.clock.now:
                 continue
             while await self._step(ledger, parts.get(timeframe), work):
                 pass

@@ -25,8 +25,10 @@ class FaultyExchange(MemoryExchange):
     refusals for pace with the seconds until the next request may come; `most_open` is how many feeds were open at once.
     """
 
-    def __init__(self, markets: dict[str, float], *, start: float, history: float, until: float, seed: int) -> None:
-        super().__init__(markets, start=start, history=history, until=until, seed=seed)
+    def __init__(
+        self, markets: dict[str, float], *, start: float, history: float, until: float, seed: int, beat: float = 1.0
+    ) -> None:
+        super().__init__(markets, start=start, history=history, until=until, seed=seed, beat=beat)
         self.asked: list[float] = []
         self.connected_at: list[float] = []
         self.refusals: list[tuple[float, float]] = []
@@ -137,7 +139,7 @@ class FaultyExchange(MemoryExchange):
     # ---- the feed ----
 
     async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
-        """Snapshots, then the acknowledgement, then trades and a beat each second, until cut."""
+        """Snapshots, then the acknowledgement, then trades and a heartbeat each `beat` seconds, until cut."""
         self.connected_at.append(asyncio.get_running_loop().time())
         self._check_up()
         if "ws.refuse" in self._active:
@@ -161,7 +163,7 @@ class FaultyExchange(MemoryExchange):
                 await asyncio.sleep(FLAP_AFTER)
                 raise TransientError("ws.closed 1001")
             while not cut.is_set():
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(self.beat)
                 if number <= self._dead_until or "ws.stall" in self._active:
                     continue
                 for message in self._frame(symbols, sent):

@@ -48,6 +48,7 @@ class MemoryExchange:
         self._cut: asyncio.Event | None = None
         self._times: dict[str, list[float]] = {}
         self._prices: dict[str, list[tuple[float, float]]] = {}
+        self._rows: dict[tuple[str, str], list[Row]] = {}
         for position, (symbol, mean) in enumerate(markets.items()):
             self._generate(symbol, mean, start - history, until, random.Random(f"{seed}:{position}"))
 
@@ -131,27 +132,33 @@ class MemoryExchange:
 
         `until`: the trades up to this moment only.
         """
-        width = WIDTHS[timeframe]
+        width, moment = WIDTHS[timeframe], self.now() if until is None else until
+        rows = self._buckets(symbol, timeframe)
+        first, last = bisect_left(rows, (start,)), bisect_left(rows, (end,))
+        ended = bisect_left(rows, (int(moment - width) + 1,), first, last)
+        told = rows[first:ended]
+        if ended < last:  # what there is so far of the bucket in progress
+            begun, times = rows[ended][0], self._times[symbol]
+            told += self._summed(symbol, width, bisect_left(times, begun), bisect_right(times, moment))
+        return told
+
+    def _buckets(self, symbol: str, timeframe: str) -> list[Row]:
+        """Every bucket of a series, those still to come included."""
+        found = self._rows.get((symbol, timeframe))
+        if found is None:
+            found = self._summed(symbol, WIDTHS[timeframe], 0, len(self._times[symbol]))
+            self._rows[symbol, timeframe] = found
+        return found
+
+    def _summed(self, symbol: str, width: int, first: int, last: int) -> list[Row]:
         times, prices, factors = self._times[symbol], self._prices[symbol], self._factors.get(symbol, {})
-        moment = self.now() if until is None else until
-        first, last = bisect_left(times, start), min(bisect_left(times, end), bisect_right(times, moment))
-        rows: dict[int, list[tuple[float, float]]] = {}
+        trades: dict[int, list[tuple[float, float]]] = {}
         for position in range(first, last):
             price, size = prices[position]
             size *= factors.get(position, 1.0)
             if size:
-                rows.setdefault(int(times[position] // width) * width, []).append((price, size))
-        return [
-            (
-                time,
-                trades[0][0],
-                max(price for price, _ in trades),
-                min(price for price, _ in trades),
-                trades[-1][0],
-                sum(size for _, size in trades),
-            )
-            for time, trades in sorted(rows.items())
-        ]
+                trades.setdefault(int(times[position] // width) * width, []).append((price, size))
+        return [_row(time, made) for time, made in sorted(trades.items())]
 
     # ---- faults ----
 
@@ -177,6 +184,7 @@ class MemoryExchange:
         times = self._times[symbol]
         changed = range(bisect_left(times, start), bisect_left(times, end))
         self._factors.setdefault(symbol, {}).update(dict.fromkeys(changed, factor))
+        self._rows = {series: rows for series, rows in self._rows.items() if series[0] != symbol}
 
     def _check_page(self, symbol: str, timeframe: str, start: int, end: int) -> None:
         if symbol not in self._times:
@@ -212,3 +220,8 @@ class MemoryExchange:
             prices.append((round(price, 2), round(chance.uniform(0.001, 2.0), 8)))
             moment = max(moment, times[-1])
         self._times[symbol], self._prices[symbol] = times, prices
+
+
+def _row(time: int, trades: list[tuple[float, float]]) -> Row:
+    prices = [price for price, _ in trades]
+    return time, prices[0], max(prices), min(prices), prices[-1], sum(size for _, size in trades)

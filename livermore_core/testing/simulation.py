@@ -82,6 +82,7 @@ def simulate(
     *,
     faults: Sequence[Fault] | None = None,
     per_hour: float = 4.0,
+    beat: float = 1.0,
     markets: Mapping[str, float] = MARKETS,
     indicate: Callable[[Context], Awaitable[None]] | None = None,
     indicators: Mapping[str, tuple[str, Callable[[], Indicator]]] | None = None,
@@ -89,15 +90,16 @@ def simulate(
 ) -> Outcome:
     """Run `hours` of exchange time on a clock of its own; the same arguments give the same run, event for event.
 
-    `faults` are drawn from the seed if they are not given. `indicate` is the `indicators` stage, `indicators` maps each
-    name to "module:Class" and to what makes one. The store lies in `folder`, or in a temporary one.
+    `faults` are drawn from the seed if they are not given; `beat` are the seconds from frame to frame. `indicate` is
+    the `indicators` stage, `indicators` maps each name to "module:Class" and to what makes one. The store lies in
+    `folder`, or in a temporary one.
     """
     if faults is None:
         faults = fault_schedule(seed, hours, list(markets), per_hour)
     began = time.perf_counter()
     random.seed(f"kit:{seed}")  # the jitter of back-off
     with tempfile.TemporaryDirectory(prefix="livermore-simulation-", dir=folder) as place:
-        run = _Run(seed, hours, faults, dict(markets), indicate, indicators or {}, Path(place))
+        run = _Run(seed, hours, faults, beat, dict(markets), indicate, indicators or {}, Path(place))
         try:
             outcome = run_virtual(run.run())
         except BaseException as error:
@@ -115,6 +117,7 @@ class _Run:
         seed: int,
         hours: float,
         faults: Sequence[Fault],
+        beat: float,
         markets: dict[str, float],
         indicate: Callable[[Context], Awaitable[None]] | None,
         indicators: Mapping[str, tuple[str, Callable[[], Indicator]]],
@@ -123,7 +126,7 @@ class _Run:
         self.seed, self.hours, self.faults = seed, hours, list(faults)
         suspended = sum(fault.amount for fault in faults if fault.kind == "clock.suspend")
         until = START + (hours + 2) * 3600.0 + suspended
-        self.exchange = FaultyExchange(markets, start=START, history=HISTORY, until=until, seed=seed)
+        self.exchange = FaultyExchange(markets, start=START, history=HISTORY, until=until, seed=seed, beat=beat)
         self.series = [Series("memory", symbol, timeframe) for symbol in markets for timeframe in TIMEFRAMES]
         self.written: list[tuple[float, Batch]] = []
         self.published: list[tuple[int, Event]] = []
