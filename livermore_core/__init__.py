@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from livermore_core.market.series import is_symbol as is_symbol
     from livermore_core.market.timeframe import width as width
     from livermore_core.market.trade import Trade as Trade
+    from livermore_core.masking import hide as hide
     from livermore_core.store.protocol import Batch as Batch
     from livermore_core.store.protocol import CandleStore as CandleStore
     from livermore_core.store.protocol import SeriesChange as SeriesChange
@@ -119,6 +120,7 @@ _HOME = {
     "UnavailableError": "errors",
     "UnknownSymbolError": "errors",
     "__version__": "version",
+    "hide": "masking",
     "hookimpl": "hooks",
     "is_symbol": "market.series",
     "open_reader": "cli.loading",

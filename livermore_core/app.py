@@ -41,8 +41,6 @@ class App:
         report: Report | None = None,
         leave: ending.Leave = ending.leave,
     ) -> None:
-        for secret in settings.secrets():
-            log.hide(secret)
         self.settings, self.plugins, self.bus = settings, plugins, Bus()
         self.exchanges: dict[str, Following] = {}
         self._stages = [stage for stage in STAGES if stage in stages]

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
-from urllib.parse import quote
 
 import structlog
 
+from livermore_core.masking import everywhere, harmless
+
 LEVELS = ("debug", "info", "warning", "error")
 LONGEST = 200
-MASK = "***"
-# A piece of a secret shorter than this says too little to be masked wherever it occurs.
-SHORTEST_SECRET = 6
-SHORTEST_LINE = 12
-
-_PATTERNS = (
-    re.compile(r"-----BEGIN [^-]{1,40}-----.*?(?:-----END [^-]{1,40}-----|$)", re.DOTALL),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}"),
-    re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]+(?=@)"),
-    re.compile(r"(?<=Bearer )[^\s\"']+"),
-)
-# C0 and C1 controls, line and paragraph separators, and what turns the direction of writing around.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-_secrets: list[str] = []
 
 
 def configure(format: str | None = None, level: str = "info", stream: TextIO | None = None) -> None:
@@ -50,38 +34,9 @@ def get(**bound: Any) -> Any:
     return structlog.get_logger(**bound)
 
 
-def hide(secret: str) -> None:
-    """From now on, mask `secret`, its usual encodings and its longer lines in every line that is logged."""
-    forms = {form for form in _forms(secret.strip()) if len(form) >= SHORTEST_SECRET}
-    # The longest first, so that a part of a secret never spoils the search for the whole.
-    _secrets[:] = sorted({*_secrets, *forms}, key=lambda form: (-len(form), form))
-
-
 def clean(value: Any) -> Any:
     """`value` with secrets masked, unsafe characters escaped, and every string cut at LONGEST characters."""
-    if isinstance(value, str):
-        return _cut(harmless(value))
-    if isinstance(value, Mapping):
-        return {clean(str(key)): clean(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [clean(each) for each in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return clean(str(value))
-
-
-def mask(text: str) -> str:
-    """`text` with every known secret and everything that looks like one replaced by ***."""
-    for secret in _secrets:
-        text = text.replace(secret, MASK)
-    for pattern in _PATTERNS:
-        text = pattern.sub(MASK, text)
-    return text
-
-
-def harmless(text: str) -> str:
-    """`text` at its full length, with secrets masked and unsafe characters escaped."""
-    return _escape(mask(text))
+    return everywhere(lambda text: _cut(harmless(text)), value)
 
 
 def _set_up(format: str, level: str, stream: TextIO | None) -> None:
@@ -123,22 +78,8 @@ def _shown(value: Any) -> str:
     return json.dumps(text) if isinstance(value, str) and (not text or " " in text) else text
 
 
-def _escape(text: str) -> str:
-    return _UNSAFE.sub(lambda found: repr(found.group())[1:-1], text)
-
-
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-
-
-def _forms(secret: str) -> set[str]:
-    raw = secret.encode("utf-8", "replace")
-    encoded = base64.b64encode(raw).decode()
-    # The armour of a key is no secret, and what looks like another key is known by it.
-    split = secret.replace("\\n", "\n").splitlines()
-    lines = {line for line in split if len(line) >= SHORTEST_LINE and not line.startswith("-----")}
-    escaped = json.dumps(secret)[1:-1]
-    return {secret, encoded, encoded.rstrip("="), quote(secret, safe=""), raw.hex(), escaped, *lines}
 
 
 def _is_terminal(stream: TextIO) -> bool:

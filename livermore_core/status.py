@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from livermore_core.errors import StoreError
+from livermore_core.masking import everywhere, harmless
 from livermore_core.version import __version__
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Status:
     def row(self) -> dict[str, Any]:
         """The row, JSON-able."""
         now = datetime.now(UTC)
-        return {
+        row = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "version": __version__,
@@ -90,6 +91,7 @@ class Status:
             "heartbeat": _iso(now),
             "heartbeat_epoch": now.timestamp(),
         }
+        return dict(everywhere(harmless, row))
 
     def service(self, store: CandleStore) -> Callable[[Callable[[], None]], Any]:
         """The service that keeps the row in `store` fresh."""

@@ -23,7 +23,7 @@ from livermore_simulator import SimulatedExchange, SyntheticMarket
 from livermore_simulator.clock import SimulationClock
 from livermore_simulator.rest import Rest
 
-from livermore_core import Batch, Series, SeriesChange, log
+from livermore_core import Batch, Series, SeriesChange, masking
 from livermore_core.cli import doctor
 from livermore_core.cli.group import run
 from livermore_core.cli.loading import tolerant_plugins
@@ -46,7 +46,9 @@ Examine = Callable[..., Awaitable[Rows]]
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, no configuration of this user, no exchange to be reached; the log is as it was afterwards."""
-    handlers, secrets = list(logging.getLogger().handlers), list(log._secrets)
+    handlers = list(logging.getLogger().handlers)
+    monkeypatch.setattr(masking, "_whole", [])
+    monkeypatch.setattr(masking, "_pieces", set())
     for name in [name for name in os.environ if name.startswith("LIVERMORE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -55,7 +57,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(tmp_path)
     tolerant_plugins.cache_clear()
     yield tmp_path
-    logging.getLogger().handlers, log._secrets[:] = handlers, secrets
+    logging.getLogger().handlers = handlers
     structlog.reset_defaults()
 
 

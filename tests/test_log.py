@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from livermore_core import log
+from livermore_core import log, masking
 
 CANARY = "canary-Zx81+/q9==value"
 BODY = "MHcCAQEEIBcanarycanary1234\nAwEHoUQDQgAEcanarycanary56"
@@ -20,10 +20,12 @@ PEM = f"-----BEGIN EC PRIVATE KEY-----\n{BODY}\n-----END EC PRIVATE KEY-----\n"
 
 
 @pytest.fixture(autouse=True)
-def _set_back() -> Iterator[None]:
-    handlers, secrets = list(logging.getLogger().handlers), list(log._secrets)
+def _set_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    handlers = list(logging.getLogger().handlers)
+    monkeypatch.setattr(masking, "_whole", [])
+    monkeypatch.setattr(masking, "_pieces", set())
     yield
-    logging.getLogger().handlers, log._secrets[:] = handlers, secrets
+    logging.getLogger().handlers = handlers
     log.structlog.reset_defaults()
 
 
@@ -72,7 +74,7 @@ def test_what_is_below_the_level_is_not_said() -> None:
     ],
 )
 def test_a_secret_is_masked_in_every_usual_form_L1_SK07(format: str, form: str) -> None:
-    log.hide(CANARY)
+    masking.hide(CANARY)
     text = "".join(lines(format, top=form, nested={"list": [form, {form: 1}]}, error=ValueError(form)))
     assert form not in text
     assert "***" in text
@@ -80,7 +82,7 @@ def test_a_secret_is_masked_in_every_usual_form_L1_SK07(format: str, form: str) 
 
 @pytest.mark.parametrize("text", [PEM, PEM.replace("\n", "\\n"), repr(PEM), PEM.splitlines()[1], PEM.splitlines()[2]])
 def test_no_line_of_a_key_is_logged_L1(text: str) -> None:
-    log.hide(PEM)
+    masking.hide(PEM)
     assert "canarycanary" not in "".join(lines(key=text))
 
 
@@ -98,12 +100,12 @@ def test_what_looks_like_a_secret_is_masked_without_being_known_SK07(text: str, 
 
 
 def test_a_known_key_does_not_show_another_one_SK07() -> None:
-    log.hide(PEM.replace("canarycanary", "another"))
+    masking.hide(PEM.replace("canarycanary", "another"))
     assert "canarycanary" not in "".join(lines(text=PEM))
 
 
 def test_a_traceback_is_one_line_and_masked_SK08() -> None:
-    log.hide(CANARY)
+    masking.hide(CANARY)
     stream = io.StringIO()
     log.configure("console", "info", stream)
     try:
@@ -138,7 +140,7 @@ def test_a_closed_stream_loses_the_line_and_nothing_else_P25() -> None:
 
 
 def test_libraries_are_heard_from_warning_on_and_masked_SK07() -> None:
-    log.hide(CANARY)
+    masking.hide(CANARY)
     stream = io.StringIO()
     log.configure("json", "info", stream)
     logging.getLogger("some.library").info("quiet")

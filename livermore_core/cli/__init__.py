@@ -13,5 +13,7 @@ def main() -> None:
         print(f"livermore {__version__}")
         return
     from livermore_core.cli.group import run
+    from livermore_core.masking import guard_streams
 
+    guard_streams()
     sys.exit(run(sys.argv[1:]))

@@ -16,6 +16,7 @@ from livermore_core.cli.loading import settings_of, tolerant_plugins
 from livermore_core.cli.output import reading_options, show
 from livermore_core.cli.store_health import store_health
 from livermore_core.errors import ExitCode, PermanentError, UnavailableError
+from livermore_core.masking import everywhere, harmless
 from livermore_core.opening import open_exchange
 from livermore_core.plugins import Plugins
 
@@ -38,8 +39,6 @@ def doctor(exchanges: tuple[str, ...], as_json: bool, store: str | None, file: P
         _, settings = settings_of(file, store, exchanges=exchanges, problems=problems)
         rows += _configuration(settings, problems)
     log.configure(settings.log_format if settings else None, "warning")
-    for secret in settings.secrets() if settings else ():
-        log.hide(secret)
     # It prints before its loop ends: a look-up of a name that hangs must not hold back what was found.
     return int(ending.run_to_end(_examine(rows, plugins, settings, as_json)))
 
@@ -48,7 +47,7 @@ async def _examine(rows: list[Row], plugins: Plugins, settings: Settings | None,
     if settings is not None:
         rows += await store_health(plugins, settings.store)
         rows += await _exchanges(plugins, settings)
-    clean = [{column: log.harmless(text) for column, text in each.items()} for each in rows]
+    clean = everywhere(harmless, rows)
     show(clean, COLUMNS, "json" if as_json else "table")
     return ExitCode.ANSWER_IS_NO if any(each["state"] == "fail" for each in rows) else ExitCode.OK
 

@@ -85,6 +85,7 @@ def livermore() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line; returns the exit code, and says what went wrong in a line."""
+    from livermore_core.masking import harmless
     from livermore_core.plugins import blamed
 
     try:
@@ -96,7 +97,7 @@ def run(arguments: list[str]) -> int:
 
             traceback.print_exc()
         for line in str(error).splitlines():
-            click.echo(f"livermore: {line}", err=True)
+            click.echo(f"livermore: {harmless(line)}", err=True)
         return error.exit_code
 
 

@@ -29,11 +29,15 @@ def settings_of(file: Path | None = None, store: str | None = None, **flags: Any
     """The validated settings. Raises ConfigurationError."""
     from livermore_core.config import load
     from livermore_core.ending import leave_no_core
+    from livermore_core.masking import hide
 
     leave_no_core()  # from here on keys are in memory
     plugins = tolerant_plugins(file)
     overrides = flags.pop("overrides", {}) | ({"store": store} if store else {})
-    return plugins, load(plugins, file=file, overrides=overrides, **flags)
+    settings = load(plugins, file=file, overrides=overrides, **flags)
+    for secret in settings.secrets():
+        hide(secret)
+    return plugins, settings
 
 
 def open_reader(url: str) -> AbstractAsyncContextManager[CandleStore]:

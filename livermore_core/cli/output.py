@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
+from livermore_core.masking import harmless
+
 # Digits of UNIX seconds until the year 5138.
 LONGEST_MOMENT = 11
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -61,8 +63,8 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+        return harmless(", ".join(map(str, value)))
+    return f"{value:.10g}" if isinstance(value, float) else harmless(str(value))
 
 
 def moment_of(text: str | None) -> int | None:

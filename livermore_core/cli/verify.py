@@ -183,8 +183,6 @@ async def _open(
             f"candles of {name!r} are stored, but no such exchange is installed:"
             f" {', '.join(plugins.exchanges) or 'none is'}; name another one with --exchange"
         )
-    for secret in settings.secrets():
-        log.hide(secret)
     log.configure(settings.log_format, "warning")
     client = await open_exchange(stack, plugins, settings, name, lambda event, fields: None)
     exchange, own = plugins.exchanges[name], settings.exchanges[name]

@@ -57,6 +57,7 @@ class Following:
         self.requested = tuple(symbols)
         self.timeframes = tuple(sorted({BASE, *timeframes, *backfill_timeframes}, key=WIDTHS.__getitem__))
         self.backfill_timeframes = tuple(sorted(backfill_timeframes, key=WIDTHS.__getitem__))
+        self.other_urls = settings.other_urls()
         self.depth, self.retention, self.log, self.report = depth, dict(retention), log, report
         self.symbols: tuple[str, ...] = ()
         self.aliases: dict[str, str] = {}
@@ -155,6 +156,7 @@ class Following:
         feed = self.feed
         return {
             "name": self.name,
+            "other_urls": self.other_urls,
             "symbols": list(self.symbols),
             "aliases": {alias: symbol for alias, symbol in self.aliases.items() if symbol in self.symbols},
             "unknown_symbols": self.unknown,

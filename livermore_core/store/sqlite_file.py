@@ -29,7 +29,8 @@ def has_room(path: Path) -> bool:
 def make_room(path: Path) -> None:
     """Make the file and its folder where they are not there. Raises ConfigurationError where that cannot be."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed([each for each in path.absolute().parents if not each.exists()]):
+            folder.mkdir(mode=0o700, exist_ok=True)
         if path.is_dir():
             raise ConfigurationError(f"{path} is a directory; name a file, e.g. sqlite:///{path}/livermore.sqlite")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

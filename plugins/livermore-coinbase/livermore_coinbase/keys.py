@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from livermore_coinbase.settings import CoinbaseSettings
-from livermore_core import ConfigurationError
+from livermore_core import ConfigurationError, hide
 
 LOG = logging.getLogger("livermore_coinbase")
 KEY_VARIABLE = "LIVERMORE_EXCHANGES__COINBASE__API_KEY"
@@ -86,6 +86,8 @@ def key_from_file(path: Path) -> Key:
     members = _members(_read(path.expanduser(), where), where)
     name = members.get("name") or members.get("id")
     secret = members.get("privateKey")
+    for text in (name, secret):
+        hide(str(text))
     if not isinstance(name, str) or not isinstance(secret, str) or not name.strip():
         raise ConfigurationError(f'{where} needs the members "name" (or "id") and "privateKey" as text')
     return make_key(name.strip(), secret, f'{where}, member "privateKey"')
@@ -93,13 +95,18 @@ def key_from_file(path: Path) -> Key:
 
 def _read(path: Path, where: str) -> str:
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigurationError(f"{where} is not a regular file")
-        if found.st_size > _LARGEST_FILE:
-            raise ConfigurationError(f"{where} is too large for a key file")
-        _warn_if_open_to_others(found, where)
-        return path.read_text(encoding="utf-8-sig")
+        # A pipe would make it wait; and what is looked at must be what is read.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ConfigurationError(f"{where} is not a regular file")
+            if found.st_size > _LARGEST_FILE:
+                raise ConfigurationError(f"{where} is too large for a key file")
+            _warn_if_open_to_others(found, where)
+            return os.read(descriptor, _LARGEST_FILE).decode("utf-8-sig")
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ConfigurationError(f"{where} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
