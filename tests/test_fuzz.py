@@ -8,7 +8,7 @@ import fuzz
 import pytest
 
 
-def test_f1_r12_w32_five_thousand_hostile_inputs_break_nothing(
+def test_f1_r12_w32_sd01_five_thousand_hostile_inputs_break_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = fuzz.run(fuzz.Fuzzer(1, tmp_path), 0, 5_000)

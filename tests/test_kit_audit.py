@@ -72,7 +72,7 @@ def test_a_turn_that_is_taken_late_delays_no_later_one_T11() -> None:
 
 
 @pytest.mark.parametrize("factor", [3.0, 0.0])
-def test_what_the_exchange_changes_later_is_revised_once_and_all_that_follows_from_it_R17(factor: float) -> None:
+def test_what_the_exchange_changes_later_is_revised_once_and_all_that_follows_from_it_R17_SD04(factor: float) -> None:
     async def revised() -> None:
         client = exchange({"AAA-USD": 20.0, "BBB-USD": 30.0}, 3.0)
         async with harness(client, MemoryStore(), depth=60) as found:

@@ -132,7 +132,7 @@ def test_a_long_string_from_outside_is_cut_SF01() -> None:
     assert len(json.loads(line)["body"]) == 200
 
 
-def test_a_closed_stream_loses_the_line_and_nothing_else_P25() -> None:
+def test_a_closed_stream_loses_the_line_and_nothing_else_P25_SF04() -> None:
     stream = io.StringIO()
     log.configure("json", "info", stream)
     stream.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
 
-from livermore_core import PluginError
+from livermore_core import STAGES, PluginError, hookimpl
 from livermore_core.plugins import Plugins, load, stage_table
 
 DISTRIBUTIONS = Path(__file__).resolve().parent / "data" / "distributions"
@@ -109,10 +110,23 @@ def test_two_plugins_of_one_name_are_refused_and_both_named_P17(site: Path) -> N
     assert len(load(only=["good"], tolerant=True).stage("backfill")) <= 1
 
 
-def test_a_disabled_plugin_is_listed_and_not_imported_SP04(site: Path) -> None:
-    plugins = load(only=["good"], disable=["good"])
-    assert "good" in names(plugins, "disabled")
-    assert "livermore_fake_good" not in sys.modules
+def test_a_plugin_that_is_not_wanted_is_listed_and_not_imported_SP01_SP04(site: Path) -> None:
+    for unwanted in (load(only=["good"], disable=["good"]), load(only=["sqlite"])):
+        assert "good" in names(unwanted, "disabled")
+        assert "livermore_fake_good" not in sys.modules
+
+
+def test_what_a_plugin_adds_or_changes_after_loading_is_not_heard_SP07(site: Path) -> None:
+    plugins = load(only=["good"])
+    module = sys.modules["livermore_fake_good"]
+    runs, offers = plugins.stage("backfill"), dict(plugins.exchanges)
+    for name in (*STAGES, "register_exchanges"):
+        setattr(module, name, hookimpl(lambda context: None))
+    assert plugins.stage("backfill") == runs
+    assert [plugins.stage(stage) for stage in ("indicators", "ingest")] == [[], []]
+    assert plugins.exchanges == offers
+    with pytest.raises(FrozenInstanceError):
+        plugins.exchanges["good"].open = "elsewhere:open"  # type: ignore[misc]
 
 
 def test_what_a_reference_names_is_loaded_on_demand_and_its_failure_says_whose_it_is(site: Path) -> None:
@@ -122,7 +136,7 @@ def test_what_a_reference_names_is_loaded_on_demand_and_its_failure_says_whose_i
     assert plugins.code("register_exchanges", "good", "json:dumps")(1) == "1"
 
 
-def test_the_built_in_store_comes_through_the_same_door() -> None:
+def test_without_any_plugin_the_built_in_store_is_there_through_the_same_door_SP06() -> None:
     plugins = load(only=[])
     assert names(plugins, "ok") == {"sqlite"}
     assert (plugins.owner("register_stores", "sqlite").distribution, list(plugins.stores)) == ("livermore", ["sqlite"])

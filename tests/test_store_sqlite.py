@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from livermore_core import (
     Batch,
     ConfigurationError,
     IndicatorValue,
+    Series,
     SeriesChange,
     StoreAbsentError,
     StoreError,
@@ -184,8 +186,53 @@ async def test_what_is_no_database_cannot_be_read(tmp_path: Path) -> None:
             pass
 
 
-async def test_the_file_is_for_its_owner_only_SF03(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "s.sqlite"
-    async with open_store(f"sqlite:///{path}"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """A user whose new files are open to everybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+async def test_files_and_folders_are_for_their_owner_only_SF03(tmp_path: Path, careless: None) -> None:
+    path = tmp_path / "new" / "newer" / "s.sqlite"
+    path.parent.parent.mkdir(mode=0o755)
+    (tmp_path / "new" / "newer").mkdir(mode=0o700)
+    path.write_bytes(b"not a database at all" * 1000)
+    path.chmod(0o600)
+    for place in (path, tmp_path / "a" / "b" / "c" / "s.sqlite"):
+        async with open_store(f"sqlite:///{place}") as store:
+            await store.transact(change(1))
+            found = {each.name: stat.S_IMODE(each.stat().st_mode) for each in place.parent.iterdir()}
+            assert set(found.values()) == {0o600}, found
+            assert found.keys() >= {"s.sqlite", "s.sqlite-wal", "s.sqlite-shm", "s.sqlite.lock"}
+            assert (place is path) is any(".corrupt-" in name for name in found)
+    for folder in ("a", "a/b", "a/b/c"):
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700, folder
+
+
+HOSTILE = [
+    "'; DROP TABLE candles; --",
+    "../../x",
+    "/etc/passwd",
+    "a\r\nb",
+    "{0.__class__}",
+    "x\0y",
+    "X" * 10_000,
+    "\u202e",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:20])
+async def test_names_are_kept_as_they_are_and_lead_nowhere_SI05_SF02(tmp_path: Path, text: str) -> None:
+    async with open_store(f"sqlite:///{tmp_path}/s.sqlite") as store:
+        await store.transact(change(1))
+        series = Series(text, text, text)
+        value = IndicatorValue(indicator=text, time=60, outputs={})
+        await store.transact(
+            Batch(changes=[SeriesChange(series=series, rows=change(2).changes[0].rows, values=[value])])
+        )
+        assert set(await store.series()) == {SERIES, series}
+        assert [len(await store.candles(each)) for each in (SERIES, series)] == [1, 1]
+        assert [each.indicator for each in await store.values(series)] == [text]
+    assert {name.partition(".sqlite")[0] for name in os.listdir(tmp_path)} == {"s"}

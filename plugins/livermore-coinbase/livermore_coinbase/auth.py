@@ -46,6 +46,10 @@ class Signer:
         self._keys = keys
         self._clock = clock
 
+    def key(self) -> Key:
+        """The key of this moment."""
+        return self._keys()
+
     def request_token(self, method: str, host: str, path: str) -> str:
         """A token for one REST request; `path` without the query."""
         return self._token({"uri": f"{method} {host}{path}"})

@@ -11,7 +11,7 @@ from time import monotonic
 from livermore_coinbase.account import KeyRights, holdings, key_rights
 from livermore_coinbase.auth import CorrectedClock, Signer
 from livermore_coinbase.catalogue import Catalogue, catalogue, followed_by
-from livermore_coinbase.keys import KEY_VARIABLE, load_keys
+from livermore_coinbase.keys import KEY_VARIABLE, Key, load_keys
 from livermore_coinbase.parse import CandleRows, candle_rows, exchange_time, newest_trade
 from livermore_coinbase.rest import Answer, Rest, rest_session
 from livermore_coinbase.settings import CoinbaseSettings
@@ -64,6 +64,7 @@ class CoinbaseClient:
         self._require_view_only = require_view_only
         self._catalogue: Catalogue | None = None
         self._rights_known = signer is None
+        self._refused: Key | None = None
         self._public_until = 0.0
 
     @property
@@ -128,16 +129,19 @@ class CoinbaseClient:
 
     async def _market(self, path: str, params: Mapping[str, str] | None = None, symbol: str | None = None) -> Answer:
         """Market data: with the key while it is accepted, else from the public endpoint."""
-        if self._keyed():
+        if self._signer is not None and self._keyed():
+            key = self._signer.key()
             try:
                 return await self._rest.get(path, params, signed=True, symbol=symbol)
             except CredentialsError as error:
-                self._public_until = monotonic() + _ASK_AGAIN
+                self._refused, self._public_until = key, monotonic() + _ASK_AGAIN
                 LOG.warning("%s; market data goes on without it", error)
         return await self._rest.get(f"/market{path}", params, symbol=symbol)
 
     def _keyed(self) -> bool:
-        return self._signer is not None and monotonic() >= self._public_until
+        if self._signer is None:
+            return False
+        return monotonic() >= self._public_until or self._signer.key() is not self._refused
 
     async def _load_catalogue(self) -> Catalogue:
         self._catalogue = catalogue((await self._market("/products")).body)

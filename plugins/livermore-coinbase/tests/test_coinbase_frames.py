@@ -190,7 +190,7 @@ BAD: list[bytes] = [
 
 
 @pytest.mark.parametrize("data", BAD, ids=lambda data: repr(data[:24]))
-def test_w32_w33_a_bad_frame_is_dropped_and_counted(data: bytes) -> None:
+def test_w32_w33_si03_a_bad_frame_is_dropped_and_counted(data: bytes) -> None:
     counts: Counter[str] = Counter()
     reader = Interpreter(NAMES, counts)
     assert reader.read(data) == []
@@ -212,7 +212,7 @@ def test_w32_twenty_bad_frames_within_a_minute_end_the_connection() -> None:
         reader.read("null")
 
 
-def test_w33_more_rows_than_any_frame_has_are_refused() -> None:
+def test_w33_si03_more_rows_than_any_frame_has_are_refused() -> None:
     counts: Counter[str] = Counter()
     assert Interpreter(NAMES, counts).read(trades(0, *[trade(1)] * 10_001)) == [Lost(1), BEAT]
     assert counts["data.rejected"] == 1
@@ -237,7 +237,7 @@ def test_w33_more_rows_than_any_frame_has_are_refused() -> None:
     ],
     ids=str,
 )
-def test_r12_a_poisoned_trade_costs_only_itself_and_counts_as_lost(poison: dict[str, Any]) -> None:
+def test_r12_si04_a_poisoned_trade_costs_only_itself_and_counts_as_lost(poison: dict[str, Any]) -> None:
     counts: Counter[str] = Counter()
     found = Interpreter(NAMES, counts).read(trades(0, trade(3), trade(2, **poison), trade(1)))
     assert ids(found) == [1, 3]

@@ -72,7 +72,7 @@ def test_r09_r11_a_mutated_body_is_read_or_a_bad_response(found: Payloads, endpo
     any_body()
 
 
-def test_w31_w33_w36_what_is_unknown_is_counted_and_not_remembered() -> None:
+def test_w31_w33_w36_sd01_what_is_unknown_is_counted_and_not_remembered() -> None:
     counts: Counter[str] = Counter()
     reader = Interpreter(claims.NAMES, counts)
     for number in range(10_000):
@@ -116,7 +116,7 @@ def test_t09_a_moment_beyond_the_calendar_is_none(text: str) -> None:
         newest_trade(json.dumps({"trades": [trade(1, time=text)]}).encode(), "BTC-USD")
 
 
-def test_t03_a_stamp_that_leaps_ahead_moves_no_clock_and_many_end_the_connection() -> None:
+def test_t03_sd03_a_stamp_that_leaps_ahead_moves_no_clock_and_many_end_the_connection() -> None:
     counts: Counter[str] = Counter()
     reader = Interpreter(NAMES, counts)
     reader.read(frame(0, "heartbeats"))
@@ -157,7 +157,7 @@ def test_w22_a_damaged_frame_seen_before_makes_no_later_one_suspect() -> None:
 
 
 @pytest.mark.parametrize("channel", ["market_trades", "candles"])
-def test_w33_a_million_rows_are_refused_before_any_is_read(channel: str) -> None:
+def test_w33_si03_si06_a_million_rows_are_refused_before_any_is_read(channel: str) -> None:
     rows = {"type": "update", "trades": [0] * 6_000, "candles": [0] * 6_000}
     counts: Counter[str] = Counter()
     Interpreter(NAMES, counts).read(frame(0, channel, rows, rows))
@@ -165,7 +165,7 @@ def test_w33_a_million_rows_are_refused_before_any_is_read(channel: str) -> None
     assert counts == {"data.rejected": 2}
 
 
-def test_w33_texts_from_outside_are_kept_short() -> None:
+def test_w33_si03_texts_from_outside_are_kept_short() -> None:
     reader = Interpreter(NAMES)
     reader.read(frame(0, "x" * 1_000_000))
     claims.bounded(reader, Counter())

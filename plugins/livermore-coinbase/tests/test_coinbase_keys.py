@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 import jwt
@@ -25,7 +28,7 @@ from livermore_coinbase.keys import Key, load_keys, make_key
 from livermore_coinbase.settings import CoinbaseSettings
 from pydantic import SecretStr
 
-from livermore_core import ConfigurationError, ExitCode
+from livermore_core import ConfigurationError, ExitCode, masking
 
 NAME = "organizations/00000000-0000-0000-0000-000000000001/apiKeys/00000000-0000-0000-0000-000000000002"
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -93,7 +96,7 @@ def test_sk06_w19_stream_tokens_have_no_uri_and_no_token_is_minted_twice() -> No
 
 
 @pytest.mark.parametrize("skew", [-3600.0, -30.0, -2.0, 0.0, 1.0, 30.0, 1e9])
-def test_t03_t10_tokens_follow_the_exchanges_clock(skew: float) -> None:
+def test_t03_t10_sd03_tokens_follow_the_exchanges_clock(skew: float) -> None:
     clock = CorrectedClock(lambda: NOW - skew)
     clock.measured(float(int(NOW)))
     key = make_key(NAME, SEC1, "here")
@@ -140,7 +143,7 @@ def test_c02_each_bad_key_is_named_without_showing_it(secret: Callable[[], str],
 
 
 @pytest.mark.parametrize("blank", [None, "", "  ", "\n\t"], ids=repr)
-def test_c01_no_key_means_public_data(blank: str | None) -> None:
+def test_c01_sk01_no_key_means_public_data(blank: str | None) -> None:
     secret = None if blank is None else SecretStr(blank)
     assert load_keys(CoinbaseSettings(api_key=secret, api_secret=secret)) is None
 
@@ -167,9 +170,22 @@ def test_the_file_as_downloaded_is_read(tmp_path: Path, member: str, caplog: pyt
     assert caplog.records == []
 
 
-def test_c13_sk03_a_file_that_others_may_read_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("link", [False, True], ids=["itself", "by a link"])
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o644, 1), (0o610, 1)])
+def test_c13_sk03_a_file_that_others_may_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: int, link: bool
+) -> None:
     path = key_file(tmp_path / "key.json", name=NAME, privateKey=SEC1)
-    path.chmod(0o644)
+    path.chmod(mode)
+    (tmp_path / "link").symlink_to(path)
+    assert load_keys(CoinbaseSettings(api_key_file=tmp_path / "link" if link else path)) is not None
+    assert caplog.text.count("chmod 600") == warned
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_sk03_a_file_of_somebody_else_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = key_file(tmp_path / "key.json", name=NAME, privateKey=SEC1)
+    os.chown(path, 12_345, -1)
     assert load_keys(CoinbaseSettings(api_key_file=path)) is not None
     assert "chmod 600" in caplog.text
 
@@ -185,6 +201,7 @@ def test_sk03_a_file_that_is_none_or_says_nothing_is_named(tmp_path: Path) -> No
         tmp_path / "absent": "cannot be read",
         tmp_path: "not a regular file",
         fifo: "not a regular file",
+        Path(os.devnull): "not a regular file",
         bare: "bare PEM",
         large: "too large",
         key_file(tmp_path / "a", name=NAME): "needs the members",
@@ -224,6 +241,24 @@ def test_sk04_neither_settings_nor_keys_show_the_secret() -> None:
     key = make_key(NAME, SEC1, "here")
     assert isinstance(key, Key)
     body = SEC1.splitlines()[1]
-    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(key), f"{key}"):
+    copies = (copy.copy(settings), copy.deepcopy(settings), settings.model_copy(), copy.copy(key))
+    for one in (settings, key, settings.api_secret, *copies):
+        for shown in (repr(one), str(one), f"{one}", f"{one!r:>10}", json.dumps(one, default=str)):
+            assert body not in shown
+            assert "PRIVATE" not in shown
+    for shown in (settings.model_dump_json(), str(settings.model_dump()), pformat(vars(settings))):
         assert body not in shown
-        assert "PRIVATE" not in shown
+    with pytest.raises(TypeError):
+        pickle.dumps(key)
+
+
+def test_sk07_a_key_that_is_read_from_a_file_is_masked_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masking, "_whole", [])
+    monkeypatch.setattr(masking, "_pieces", set())
+    lines = SEC1.splitlines()[1:-1]
+    key_file(tmp_path / "key.json", name=NAME, privateKey=SEC1.replace("-----END", "-----DNE"))
+    with pytest.raises(ConfigurationError):
+        load_keys(CoinbaseSettings(api_key_file=tmp_path / "key.json"))
+    assert masking.mask(f"{lines[0][9:]} {lines[1]} {NAME}") == "*** *** ***"

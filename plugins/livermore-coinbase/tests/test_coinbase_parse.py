@@ -47,17 +47,22 @@ POISON: list[dict[str, object]] = [
     {"open": [1]},
     {"open": " 2"},
     {"open": "0x2"},
+    {"open": "2 "},
+    {"open": "+2"},
+    {"open": "\u0662"},
+    {"open": "2,0"},
+    {"open": ".2e1"},
 ]
 
 
 @pytest.mark.parametrize("poison", POISON, ids=lambda poison: str(poison)[:24])
-def test_r12_a_poisoned_row_costs_only_its_own_bucket(poison: dict[str, object]) -> None:
+def test_r12_si04_a_poisoned_row_costs_only_its_own_bucket(poison: dict[str, object]) -> None:
     found = candle_rows(body(row(180), row(120, **poison), row(60)), 60, 240, 60)
     assert [candle.time for candle in found.rows] == [60, 180]
     assert found.rejected == (120,)
 
 
-def test_r12_json_that_is_none_is_refused_whole() -> None:
+def test_r12_si04_json_that_is_none_is_refused_whole() -> None:
     with pytest.raises(BadResponseError):
         candle_rows(b'{"candles":[{"start":"60","open":NaN}]}', 60, 240, 60)
 

@@ -12,6 +12,7 @@ import os
 import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -261,7 +262,7 @@ async def test_r28_a_certificate_nobody_vouches_for_is_refused(coinbase: Any) ->
             await rest.get("/time")
 
 
-async def test_r27_a_body_is_stopped_at_8_mib_after_decompression(coinbase: Any, client: CoinbaseClient) -> None:
+async def test_r27_si02_a_body_is_stopped_at_8_mib_after_decompression(coinbase: Any, client: CoinbaseClient) -> None:
     bomb = gzip.compress(b" " * (64 * 1024 * 1024))
     assert len(bomb) < 100_000
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
@@ -351,6 +352,40 @@ async def test_r25_c03_c04_market_data_goes_on_without_a_refused_key(
     assert keyed.requests_per_second == 8.0
     with pytest.raises(CredentialsError, match=r"credentials\.refused"):
         await keyed._rest.get("/accounts", signed=True)
+
+
+def key_of(request: web.Request) -> str:
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return str(jwt.get_unverified_header(token)["kid"]) if token else "none"
+
+
+@pytest.mark.parametrize("when", ["while it is refused", "afterwards"])
+async def test_sk10_a_key_file_that_is_changed_replaces_a_refused_key_at_once(
+    coinbase: Any, tmp_path: Path, when: str
+) -> None:
+    file = tmp_path / "key.json"
+
+    def put(name: str) -> None:
+        file.write_text(json.dumps({"name": name, "privateKey": PEM}))
+        file.chmod(0o600)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if key_of(request) != "first":
+            return page(0)
+        if when == "while it is refused":
+            put("the second one")
+        return web.Response(status=401)
+
+    coinbase.rest = answer
+    put("first")
+    async with open_client(coinbase.settings(api_key_file=file)) as client:
+        await client.candles("BTC-USD", "1m", 0, 60)
+        if when == "afterwards":
+            assert [key_of(request) for request in coinbase.requests] == ["first", "first", "none"]
+            put("the second one")
+        await client.candles("BTC-USD", "1m", 0, 60)
+        assert key_of(coinbase.requests[-1]) == "the second one"
+        assert client.requests_per_second == 10.0
 
 
 PRODUCTS = {

@@ -402,12 +402,13 @@ async def test_w32_bad_frames_are_dropped_and_twenty_of_them_end_the_connection(
     assert follower.counts["ws.bad_frame"] == 20
 
 
-async def test_w33_a_frame_beyond_the_limit_ends_the_connection(coinbase: Any, follower: Follower) -> None:
+async def test_w33_si02_a_frame_beyond_the_limit_ends_the_connection(coinbase: Any, follower: Follower) -> None:
     async def behave(exchange: Exchange, message: dict[str, Any]) -> None:
         await exchange.socket.send_str("x" * (LARGEST_FRAME + 1))
 
     coinbase.socket = Served(behave)
     assert "code 1009" in str(await follower.follow("BTC-USD"))
+    assert "Sec-WebSocket-Extensions" not in coinbase.requests[0].headers  # so that no frame is larger than it was sent
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, TransientError), (503, TransientError), (429, RateLimitedError)])
