@@ -141,6 +141,19 @@ def failing(error: BaseException) -> Hook:
     return hook
 
 
+def test_the_settings_of_an_exchange_go_to_the_plugins_of_that_exchange_alone_SP05(world: World) -> None:
+    given: dict[str, Any] = {}
+
+    async def take(context: Context) -> None:
+        given[context.plugin] = context.settings
+
+    for plugin in ("moon-backfill", "elsewhere", "moonshine"):
+        world.stage(plugin, backfill=take)
+    assert world.run(until=10) == ExitCode.OK
+    assert given["moon-backfill"] is not None
+    assert (given["elsewhere"], given["moonshine"]) == (None, None)
+
+
 def test_the_whole_life_in_order_P02(world: World) -> None:
     world.stage("moon-backfill", backfill=noting(world, "backfill", 5))
     world.stage("warm", indicators=serving(world, "warm"), ingest=noting(world, "late", 1))

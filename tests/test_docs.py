@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from livermore_core.config.describing import describe
 from livermore_core.market.events import COMMITTED, OPEN, PREVIEW
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 SOURCES = [*(ROOT / "livermore_core").rglob("*.py"), *(ROOT / "plugins").glob("livermore-*/livermore_*/*.py")]
 HOOKS = {name: spec for name, spec in vars(hooks).items() if hasattr(spec, "livermore_spec")}
 
@@ -71,6 +75,27 @@ def test_every_command_is_named_in_the_readme_and_every_command_shown_exists() -
             options = [option for option in rest if option.startswith("--")]
             shown = CliRunner().invoke(livermore, [name, "--help"]).output
             assert [option for option in options if option not in shown] == [], f"{text.name}: {line}"
+
+
+def test_only_distributions_of_this_repository_are_told_to_be_installed_SP09() -> None:
+    projects = [ROOT / "pyproject.toml", *(ROOT / "plugins").glob("*/pyproject.toml")]
+    ours = {tomllib.loads(path.read_text())["project"]["name"] for path in projects}
+    told = {
+        name
+        for path in [*PAGES, *(ROOT / "plugins").glob("*/README.md"), *SOURCES]
+        for name in re.findall(r"pip install '?([\w-]+)", path.read_text())
+    }
+    assert told - ours == set()
+    assert "livermore" in told
+
+
+def test_who_finds_a_hole_is_told_where_to_go_and_how_soon_somebody_answers_SP10() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    assert all(word in text for word in ("Report a vulnerability", "days", "Supported versions", "docs/security.md"))
+
+
+def test_what_a_plugin_may_do_is_said_plainly_SP05() -> None:
+    assert "no sandbox" in page("plugins")
 
 
 def test_links_between_pages_lead_somewhere() -> None:

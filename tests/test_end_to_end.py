@@ -202,7 +202,7 @@ async def test_an_exchange_out_of_reach_is_said_plainly_and_given_up_only_when_a
         assert await patient.stop() == 0
 
 
-async def test_two_instances_on_one_store_V6_P22(tmp_path: Path) -> None:
+async def test_two_instances_on_one_store_V6_P22_SI09(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     async with simulated("--products", "2") as exchange, Program("start", "--store", url, env=exchange.env) as first:
         await first.event("ready")
@@ -210,6 +210,7 @@ async def test_two_instances_on_one_store_V6_P22(tmp_path: Path) -> None:
             assert await second.ended() == 75
         async with Program("status", "--store", url, env=exchange.env) as status:
             assert await status.ended() == 0
+            assert f"address   rest_url {exchange.env['LIVERMORE_EXCHANGES__COINBASE__REST_URL']}" in str(status.lines)
         assert await first.stop() == 0
     assert any(str(first.pid) in line for line in second.lines), second.lines
 

@@ -1,10 +1,11 @@
-"""docs/faults.md is held against the tests: a row for every fault, and in it exactly the tests that show it."""
+"""docs/faults.md and docs/security.md are held against the tests: a row for each id, and the tests that show it."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,24 +13,45 @@ import pytest
 from livermore_core.testing.faults import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "docs" / "faults.md").read_text()
 FILES = [*ROOT.rglob("tests/test_*.py"), *(ROOT / "livermore_core" / "testing").glob("*_contract.py")]
 
-# The rows of the reference by letter, those about Redis (D20 and on) left out; rare ones stand where there is a test.
-LAST = {"R": 30, "W": 39, "T": 12, "D": 17, "P": 27, "C": 16, "N": 15}
-RARE = {"R26", "R27", "R28", "W03", "W33", "T08", "T10", "D02", "D10", "D15", "N12"}
-ALL = [f"{letter}{number:02}" for letter, last in LAST.items() for number in range(1, last + 1)]
-
-ROW = re.compile(r"^\| ([A-Z]\d\d) \| (.+) \| (.+) \| (.+) \|$", flags=re.MULTILINE)
+ROW = re.compile(r"^\| ([A-Z]{1,2}\d{1,2}) \| (.+) \| (.+) \| (.+) \|$", flags=re.MULTILINE)
 CITED = re.compile(r"`(\w+)(?:\[([\w.]+)\])?`")
 # `-` needs one of these words beside it.
 WHY = ("not built", "no such thing", "cannot be", "no test of it")
-ROWS = {found[1]: found.groups() for found in ROW.finditer(PAGE)}
 
 
-def ids(name: str) -> set[str]:
-    """The faults that the name of a test carries: `..._R13_S1`, or `test_r13_...`."""
-    return {part.upper() for part in name.split("_") if re.fullmatch(r"[RWTDPCN]\d\d|[rwtdpcn]\d\d", part)}
+class Page:
+    """A page and its rows: those of the reference by letter, up to the last; rare ones stand where there is a test."""
+
+    def __init__(self, name: str, ids: str, last: Mapping[str, int], rare: set[str]) -> None:
+        self.text = (ROOT / "docs" / f"{name}.md").read_text()
+        self.tables = len(last)
+        self.ids = re.compile(ids)
+        digits = {letter: 1 if letter == "L" else 2 for letter in last}
+        self.all = [f"{one}{number:0{digits[one]}}" for one, end in last.items() for number in range(1, end + 1)]
+        self.rare = rare
+        self.listed = [found[1] for found in ROW.finditer(self.text)]
+        self.rows = {found[1]: found.groups() for found in ROW.finditer(self.text)}
+
+    def carried(self, name: str) -> set[str]:
+        """The ids of this page that the name of a test carries: `..._R13_S1`, or `test_r13_...`."""
+        return {part.upper() for part in name.split("_") if self.ids.fullmatch(part)}
+
+
+# Left out: rows about Redis (D20 and on).
+FAULTS = Page(
+    "faults",
+    r"[RWTDPCN]\d\d|[rwtdpcn]\d\d",
+    {"R": 30, "W": 39, "T": 12, "D": 17, "P": 27, "C": 16, "N": 15},
+    {"R26", "R27", "R28", "W03", "W33", "T08", "T10", "D02", "D10", "D15", "N12"},
+)
+SECURITY = Page(
+    "security", r"S[KIFPD]\d\d|s[kifpd]\d\d|[Ll][12]", {"SK": 12, "SI": 9, "SF": 4, "SP": 10, "SD": 4, "L": 2}, {"SP08"}
+)
+PAGES = [FAULTS, SECURITY]
+ROWS = [(page, one) for page in PAGES for one in page.rows]
+each_page = pytest.mark.parametrize("page", PAGES, ids=["faults", "security"])
 
 
 def shown() -> dict[str, set[str]]:
@@ -38,7 +60,7 @@ def shown() -> dict[str, set[str]]:
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                for one in ids(node.name):
+                for one in {one for page in PAGES for one in page.carried(node.name)}:
                     found[one].add(path.stem)
     return dict(found)
 
@@ -46,23 +68,24 @@ def shown() -> dict[str, set[str]]:
 SHOWN = shown()
 
 
-def test_every_fault_has_one_row_in_order() -> None:
-    rows = [found[1] for found in ROW.finditer(PAGE)]
-    assert [one for one, count in Counter(rows).items() if count > 1] == []
-    assert set(ALL) - RARE - set(rows) == set()
-    assert rows == [one for one in ALL if one in rows]
+@each_page
+def test_everything_has_one_row_in_order(page: Page) -> None:
+    assert [one for one, count in Counter(page.listed).items() if count > 1] == []
+    assert set(page.all) - page.rare - set(page.listed) == set()
+    assert page.listed == [one for one in page.all if one in page.listed]
 
 
-def test_the_table_has_no_line_that_is_no_row() -> None:
-    lines = [line for line in PAGE.partition("## Without a row")[0].splitlines() if line.startswith("|")]
+@each_page
+def test_the_table_has_no_line_that_is_no_row(page: Page) -> None:
+    lines = [line for line in page.text.partition("## Without a row")[0].splitlines() if line.startswith("|")]
     headings = [line for line in lines if line.startswith(("| id |", "|---"))]
-    assert len(lines) - len(headings) == len(ROWS)
-    assert len(headings) == 2 * len(LAST)
+    assert len(lines) - len(headings) == len(page.rows)
+    assert len(headings) == 2 * page.tables
 
 
-@pytest.mark.parametrize("one", ROWS)
-def test_a_row_cites_exactly_the_files_whose_tests_carry_its_id(one: str) -> None:
-    _, _, does, by = ROWS[one]
+@pytest.mark.parametrize(("page", "one"), ROWS, ids=[one for _, one in ROWS])
+def test_a_row_cites_exactly_the_files_whose_tests_carry_its_id(page: Page, one: str) -> None:
+    _, _, does, by = page.rows[one]
     cited = CITED.findall(by)
     assert {file for file, kind in cited if not kind} == SHOWN.get(one, set())
     assert all(file == "test_simulation" and kind in KINDS for file, kind in cited if kind)
@@ -71,13 +94,14 @@ def test_a_row_cites_exactly_the_files_whose_tests_carry_its_id(one: str) -> Non
 
 
 def test_every_id_in_the_name_of_a_test_has_a_row() -> None:
-    assert set(SHOWN) - set(ROWS) == set()
+    assert set(SHOWN) - {one for page in PAGES for one in page.rows} == set()
 
 
 def test_every_fault_that_the_simulation_plays_is_cited_or_has_no_row_of_its_own() -> None:
-    cited = {kind for *_, by in ROWS.values() for _, kind in CITED.findall(by) if kind}
+    cited = {kind for *_, by in FAULTS.rows.values() for _, kind in CITED.findall(by) if kind}
     assert set(KINDS) - cited == {"rest.delay"}
 
 
-def test_other_files_of_tests_that_the_page_names_are_there() -> None:
-    assert set(re.findall(r"`(test_\w+)`", PAGE)) <= {path.stem for path in FILES}
+@each_page
+def test_other_files_of_tests_that_the_page_names_are_there(page: Page) -> None:
+    assert set(re.findall(r"`(test_\w+)`", page.text)) <= {path.stem for path in FILES}

@@ -60,7 +60,7 @@ def _say(state: str, row: dict[str, Any] | None) -> None:
         )
         click.echo(f"budget    {budget['requests']} requests, {budget['refused']} refused, pace {budget['pace']:.0%}")
         click.echo(f"candles   {each['revised']} revised, {each['native_differences']} native ones unlike their parts")
-        for key, url in each["other_urls"].items():
+        for key, url in each.get("other_urls", {}).items():
             click.echo(f"address   {key} {url}, not the exchange's own")
         for symbol, reason in each["unknown_symbols"].items():
             click.echo(f"symbol    {symbol}: {reason}")

@@ -107,6 +107,13 @@ def test_si09_the_websocket_too() -> None:
             CoinbaseSettings(ws_url=url)
 
 
+def test_si09_addresses_that_are_not_coinbases_are_named() -> None:
+    assert CoinbaseSettings().other_urls() == {}
+    assert CoinbaseSettings(rest_url="https://elsewhere.example/").other_urls() == {
+        "rest_url": "https://elsewhere.example"
+    }
+
+
 def test_sk08_a_secret_of_the_wrong_type_is_not_echoed() -> None:
     values: dict[str, Any] = {"api_secret": ["canary-7f3a"], "api_key": 5}
     with pytest.raises(ValidationError) as caught:
