@@ -284,6 +284,7 @@ class Recorder:
             change.apply()
             self.learned += len(change.rows)
             self._count(change)
+        work.ask()
         for event in batch.events:
             self.bus.publish(event)
             if event.kind == GAP:
@@ -312,6 +313,7 @@ class _Work:
         self.derive = True
         self.changes: dict[Series, Change] = {}
         self._taken: list[tuple[dict[int, Candle | None], int, Candle | None]] = []
+        self._to_ask: list[tuple[Series, int, int]] = []
 
     def change(self, ledger: Ledger) -> Change:
         found = self.changes.get(ledger.series)
@@ -329,6 +331,11 @@ class _Work:
         """What was taken is not written: hold it again."""
         for held, time, row in self._taken:
             held.setdefault(time, row)
+
+    def ask(self) -> None:
+        """Have the native rows asked for of which a part was revised: all at once, so that neighbours are one page."""
+        for series, start, end in self._to_ask:
+            self._recorder.want(series, start, end, "part.revised", 0)
 
     def edge(self, ledger: Ledger) -> int:
         ends = [ledger.edge or 0]
@@ -373,6 +380,11 @@ class _Work:
             if part == ledger.series.timeframe and touched:
                 await self._rederive(self._recorder.ledger(ledger.series.symbol, higher), part, touched, revised, live)
 
+    def _is_before_all(self, ledger: Ledger, bucket: int) -> bool:
+        """Whether nothing as old is known: a revision adds no history, which would leave a hole behind it."""
+        start = self.coverage(ledger).start
+        return start is not None and bucket < start
+
     async def _rederive(
         self, ledger: Ledger, part: str, touched: Sequence[int], revised: frozenset[int], live: bool
     ) -> None:
@@ -382,13 +394,15 @@ class _Work:
             end = bucket + ledger.width
             if not lower.covers(bucket, end):
                 continue
+            if self._is_before_all(ledger, bucket) and any(bucket <= time < end for time in revised):
+                continue
             beyond_edge = ledger.series.symbol in self._recorder.live and bucket >= self.edge(ledger)
             if beyond_edge:  # announced in order by the advance of the edge
                 continue
             present = await self.rows(ledger, bucket, end)
             if present and present[0].source == "rest":
                 if any(bucket <= time < end for time in revised):
-                    self._recorder.want(ledger.series, bucket, end, "part.revised", 0)
+                    self._to_ask.append((ledger.series, bucket, end))
                 continue
             if not present and ledger.coverage.covers(bucket, end) and not revised:
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import click
 
+from livermore_core.testing import Fault
 from livermore_simulator.market import Market
+from livermore_simulator.primitives import drawn, written
 from livermore_simulator.quirks import Quirks
 from livermore_simulator.recorded import PERIOD, RecordedMarket
 from livermore_simulator.server import SimulatedExchange
@@ -20,11 +23,15 @@ from livermore_simulator.synthetic import SyntheticMarket
 RECORDED_START = "2024-01-03T00:00:00Z"
 # A market is made day by day; much faster, and making it takes all the time there is, even that for a signal.
 FASTEST = 100_000
-QUIRKS = {"default": Quirks(), "all": Quirks.all(), "none": Quirks.none()}
+QUIRKS = {"default": Quirks(), "all": Quirks.all(), "none": Quirks.none(), "unsummed": Quirks(native_differs=True)}
+RANDOM = "random"
 EPILOG = """\b
 Examples:
   livermore simulate --speed 60 --products 12
   livermore simulate --data ../shared/data/market --speed 120 --quirks all
+  livermore simulate --speed 60 --faults faults.jsonl   with e.g. this line:
+    {"at": 120, "kind": "rest.status", "code": 503, "lasts": 60}
+  livermore simulate --speed 60 --faults random --seed 7
 """
 
 
@@ -41,6 +48,20 @@ class Moment(click.ParamType[float]):
         except ValueError:
             self.fail(f"{value!r} is no time; write e.g. 2024-01-03T12:00:00Z")
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+class Schedule(click.ParamType[str | list[Fault]]):
+    """A file of faults, or the word for drawing them."""
+
+    name = "file"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if value == RANDOM or isinstance(value, list):
+            return value
+        try:
+            return written(Path(value).read_text())
+        except (OSError, ValueError) as error:
+            self.fail(f"{value}: {getattr(error, 'strerror', None) or error}")
 
 
 class Number(click.FloatRange):
@@ -62,6 +83,12 @@ class Number(click.FloatRange):
 @click.option("--start", type=Moment(), help="Exchange time to start at (ISO 8601).")
 @click.option("--products", type=int, default=12, show_default=True, help="Synthetic products.")
 @click.option("--quirks", type=click.Choice(list(QUIRKS)), default="default", show_default=True)
+@click.option(
+    "--faults",
+    type=Schedule(),
+    metavar="FILE|random",
+    help="Play a schedule of faults, a JSON line each; `random` draws one from --seed.",
+)
 @click.option("--latency", type=Number(0, 60_000), default=0.0, metavar="MS", help="Of each REST answer.")
 def simulate(
     port: int,
@@ -72,14 +99,20 @@ def simulate(
     start: float | None,
     products: int,
     quirks: str,
+    faults: str | list[Fault] | None,
     latency: float,
 ) -> None:
     """Run a simulated exchange on loopback that speaks Coinbase's REST and WebSocket protocol."""
     market, begin = _market(directory, period, seed, start, products)
     exchange = SimulatedExchange(
-        market, start=begin, speed=speed, quirks=QUIRKS[quirks], port=port, latency=latency / 1000.0
+        market, start=begin, speed=speed, quirks=QUIRKS[quirks], port=port, latency=latency / 1000.0, say=_say
     )
-    asyncio.run(_serve(exchange))
+    planned = drawn(seed, list(market.products)) if isinstance(faults, str) else faults or []
+    asyncio.run(_serve(exchange, planned))
+
+
+def _say(line: str) -> None:
+    click.echo(f"fault      {line}")
 
 
 def _market(directory: Path | None, period: str, seed: int, start: float | None, products: int) -> tuple[Market, float]:
@@ -105,20 +138,21 @@ def _market(directory: Path | None, period: str, seed: int, start: float | None,
     return market, begin
 
 
-async def _serve(exchange: SimulatedExchange) -> None:
+async def _serve(exchange: SimulatedExchange, faults: Sequence[Fault]) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     try:
         async with exchange:
-            for line in _told(exchange):
+            for line in _told(exchange, faults):
                 click.echo(line)
+            exchange.faults.plan(faults)
             await stopped.wait()
     except OSError as error:
         raise click.ClickException(f"port: {error.strerror or error}") from None
 
 
-def _told(exchange: SimulatedExchange) -> list[str]:
+def _told(exchange: SimulatedExchange, faults: Sequence[Fault]) -> list[str]:
     now = datetime.fromtimestamp(exchange.clock.now(), UTC)
     return [
         f"REST       {exchange.rest_url}",
@@ -126,6 +160,7 @@ def _told(exchange: SimulatedExchange) -> list[str]:
         f"control    {exchange.control_url}/state",
         f"market     {len(exchange.market.products)} products, seed {exchange.seed}, {now:%Y-%m-%dT%H:%M:%SZ},"
         f" speed {exchange.clock.speed:g}",
+        *([f"faults     {len(faults)} planned, the last {faults[-1].at:g} s from now"] if faults else []),
         f"use it     LIVERMORE_EXCHANGES__COINBASE__REST_URL={exchange.rest_url}"
         f" LIVERMORE_EXCHANGES__COINBASE__WS_URL={exchange.ws_url} livermore start",
     ]

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from livermore_simulator import wire
 from livermore_simulator.market import Product
+from livermore_simulator.rest_faults import mutated, refusal, sent
 from livermore_simulator.truth import WIDTHS
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v3/brokerage"
 MOST_CANDLES = 350
+# So many rows before the first one asked for come along with a page that is out of range.
+EARLIER = 3
 GRANULARITIES = {
     "ONE_MINUTE": "1m",
     "FIVE_MINUTE": "5m",
@@ -59,14 +62,17 @@ class Rest:
     # ---- who may ask ----
 
     def _guard(self, answer: Any) -> Any:
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             exchange = self._exchange
+            exchange.faults.count("request")
             if exchange.latency:
                 await asyncio.sleep(exchange.latency)
-            response = self._refusal(request) or answer(request)
-            response.headers.setdefault("Date", wire.http_date(exchange.clock.now()))
+            product = exchange.market.find(request.match_info.get("symbol", ""))
+            symbol = product.symbol if product is not None else ""
+            response = await refusal(exchange.faults, request, symbol) or self._refusal(request) or answer(request)
+            response.headers.setdefault("Date", wire.http_date(self._shown()))
             exchange.record(request, response.status)
-            return response
+            return await sent(exchange.faults, request, symbol, response)
 
         return handle
 
@@ -86,10 +92,14 @@ class Rest:
             return web.Response(status=429, text=HTML_429, content_type="text/html")
         return _json({"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]}, 429)
 
+    def _shown(self) -> float:
+        """The moment that this host takes it to be."""
+        return self._exchange.clock.now() + self._exchange.faults.total("clock.step", "clock.skew")
+
     # ---- answers ----
 
     def _time(self, request: web.Request) -> web.Response:
-        now = self._exchange.clock.now()
+        now = self._shown()
         iso = wire.instant(int(now))
         return _json({"iso": iso, "epochSeconds": str(int(now)), "epochMillis": str(int(now * 1000))})
 
@@ -168,16 +178,21 @@ class Rest:
         now = exchange.clock.now()
         made, body = self._cache.get(request.path_qs, (0.0, b""))
         fresh = "no-cache" in request.headers.get("Cache-Control", "") or not exchange.quirks.cache
-        if fresh or not 0 <= now - made < 1.0:
+        mutating = exchange.faults.take("rest.mutate", product.symbol)
+        if fresh or mutating is not None or not 0 <= now - made < 1.0:
             rows = exchange.truth.minutes(product.symbol, width, start, end, now)
             seen = now - self._lag(product.symbol, now)
             if seen < now:
                 rows = [row for row in rows if row.time + width <= seen]
             made, body = now, wire.encode({"candles": [wire.candle(row) for row in reversed(rows)]})
-            if exchange.quirks.cache:
+            if mutating is not None:
+                earlier = exchange.truth.minutes(product.symbol, width, start - EARLIER * width, start, now)
+                seed = f"{exchange.seed}:{request.path_qs}"
+                body = wire.encode(mutated(mutating.fault, rows, earlier, width, now, seed))
+            elif exchange.quirks.cache:
                 self._cache.pop(request.path_qs, None)
                 self._cache = {request.path_qs: (made, body), **dict(list(self._cache.items())[:100])}
-        headers = {"Date": wire.http_date(now)}
+        headers = {"Date": wire.http_date(self._shown())}
         if made < now:
             # An answer from the cache speaks of a moment at least that long ago.
             headers["Age"] = str(int(now) - int(made))

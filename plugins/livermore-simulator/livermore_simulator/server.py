@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from livermore_simulator import wire
 from livermore_simulator.clock import SimulationClock
+from livermore_simulator.control import Control
+from livermore_simulator.faults import AT_ONCE, Faults
 from livermore_simulator.limits import TokenBucket
+from livermore_simulator.line import Line
 from livermore_simulator.market import Market
 from livermore_simulator.quirks import Quirks
 from livermore_simulator.rest import Rest
+from livermore_simulator.rest_faults import answer
 from livermore_simulator.stream import Connection
-from livermore_simulator.truth import WIDTHS, Truth
+from livermore_simulator.truth import Truth
+
+if TYPE_CHECKING:
+    from livermore_core.testing import Fault
 
 TICK = 0.02
 REMEMBERED = 100_000
@@ -27,6 +34,7 @@ class SimulatedExchange:
     """`async with SimulatedExchange(market, start=..., speed=60) as exchange:` serves until the block ends.
 
     `rest_url`, `ws_url` and `control_url` name it; `requests` remembers (exchange time, method, path, query, status).
+    `faults` plays schedules, and tells `say` what begins and ends.
     """
 
     def __init__(
@@ -42,11 +50,13 @@ class SimulatedExchange:
         port: int = 0,
         subscribe_within: float = 5.0,
         read_within: float = 5.0,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.market, self.seed = market, market.seed
         self.clock = SimulationClock(start, speed)
         self.quirks = quirks or Quirks()
-        self.truth = Truth(market)
+        self.truth = Truth(market, native_differs=self.quirks.native_differs)
+        self.faults = Faults(self.clock, self._suffer, say)
         self.latency, self.subscribe_within, self.read_within = latency, subscribe_within, read_within
         self.requests: deque[tuple[float, str, str, str, int]] = deque(maxlen=REMEMBERED)
         self.statuses: Counter[int] = Counter()
@@ -63,6 +73,7 @@ class SimulatedExchange:
         self._muted: set[str] = set()
         self._ticked = asyncio.Event()
         self._sockets: dict[web.WebSocketResponse, Connection] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     # ---- life ----
 
@@ -70,16 +81,9 @@ class SimulatedExchange:
         self.market.extend(self.clock.now())
         application = web.Application()
         application.add_routes(Rest(self).routes())
-        application.add_routes(
-            [
-                web.get("/ws", self._socket),
-                web.get("/control/state", self._state),
-                web.get("/control/truth", self._truth),
-                web.get("/control/reached", self._reached),
-                web.post("/control/speed", self._set_speed),
-            ]
-        )
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        application.add_routes(Control(self).routes())
+        application.add_routes([web.get("/ws", self._socket)])
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
@@ -91,7 +95,8 @@ class SimulatedExchange:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._ticker.cancel()
-        await asyncio.wait({self._ticker})
+        await asyncio.wait({self._ticker, *self._closing})
+        self.faults.end_all()
         await self.close_connections(1001)
         await self._runner.cleanup()
         if not self._ticker.cancelled():
@@ -106,6 +111,11 @@ class SimulatedExchange:
     def ws_url(self) -> str:
         """Address of the WebSocket."""
         return f"ws://127.0.0.1:{self._port}/ws"
+
+    @property
+    def connections(self) -> int:
+        """How many WebSockets are open."""
+        return len(self._sockets)
 
     @property
     def control_url(self) -> str:
@@ -124,8 +134,13 @@ class SimulatedExchange:
                 except (ConnectionError, RuntimeError):
                     self._sockets.pop(socket, None)
             self.clock.reach(moment)
+            self.faults.advance(moment)
             self._ticked.set()
             self._ticked = asyncio.Event()
+
+    async def ticked(self) -> None:
+        """Wait until exchange time has moved on."""
+        await self._ticked.wait()
 
     # ---- faults for tests ----
 
@@ -133,8 +148,8 @@ class SimulatedExchange:
         """Close every WebSocket with that code; None: without a close frame."""
         for socket, connection in list(self._sockets.items()):
             self._sockets.pop(socket, None)
-            if code is None:
-                connection.abort()
+            if code is None or connection.line.is_half_open:
+                connection.line.abort()
             else:
                 # One that reads nothing must not hold this up.
                 await socket.close(code=code, drain=False)
@@ -154,9 +169,28 @@ class SimulatedExchange:
         self._dropping -= 1
         return True
 
-    def is_muted(self, symbol: str) -> bool:
-        """Whether nothing of this symbol is to be sent."""
-        return symbol in self._muted
+    def is_muted(self, channel: str, symbol: str = "") -> bool:
+        """Whether nothing of this symbol is to be sent on that channel; a fault without channel spares the beats."""
+        if symbol in self._muted:
+            return True
+        fault = self.faults.find("ws.mute", symbol, channel)
+        return fault is not None and (channel != "heartbeats" or fault.channel == channel)
+
+    def _suffer(self, fault: Fault) -> int:
+        """Do what a fault does at once to whom is connected; returns how many those are."""
+        if fault.kind == "ws.close":
+            task = asyncio.ensure_future(self.close_connections(fault.code or 1001))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        elif fault.kind in ("ws.rst", "exchange.down"):
+            for connection in self._sockets.values():
+                connection.line.abort()
+        elif fault.how == "skip":
+            self.drop_frames(max(1, int(fault.amount)))
+        elif fault.kind.startswith("ws."):
+            for connection in self._sockets.values():
+                connection.suffer(fault)
+        return len(self._sockets) if fault.kind in AT_ONCE else 0
 
     # ---- requests ----
 
@@ -171,14 +205,32 @@ class SimulatedExchange:
         entry = (self.clock.now(), request.method, request.path, request.query_string, status)
         self.requests.append(entry)
 
-    async def _socket(self, request: web.Request) -> web.StreamResponse:
+    async def _refusal(self, request: web.Request) -> web.Response | None:
+        """The answer in place of a WebSocket; None where there is one."""
+        faults = self.faults
+        faults.count("connection")
+        hanging = faults.take("ws.hang")
+        if hanging is not None:
+            await hanging.over.wait()
+        if faults.take("ws.refuse") is not None and request.transport is not None:
+            request.transport.abort()
+        refused = faults.take("ws.upgrade")
+        if refused is not None or faults.find("exchange.down") is not None:
+            return answer(None if refused is None else refused.fault)
         if self.refusing:
             return web.Response(status=503)
-        if not self._connects.take():
-            return web.Response(status=429)
-        socket = web.WebSocketResponse(compress=False)
+        return None if self._connects.take() else web.Response(status=429)
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        refusal = await self._refusal(request)
+        if refusal is not None or request.transport is None or request.transport.is_closing():
+            return refusal or web.Response(status=503)
+        # Whether a farewell is answered is for the connection to say.
+        socket = web.WebSocketResponse(compress=False, autoclose=False)
         await socket.prepare(request)
-        connection = self._sockets[socket] = Connection(self, socket, request.transport)
+        line = Line(socket, request.transport, self.faults, self.read_within)
+        line.is_silent = self.faults.take("ws.silent") is not None
+        connection = self._sockets[socket] = Connection(self, socket, line)
         self.connected += 1
         try:
             await connection.serve()
@@ -187,45 +239,3 @@ class SimulatedExchange:
         finally:
             self._sockets.pop(socket, None)
         return socket
-
-    # ---- control ----
-
-    async def _state(self, request: web.Request) -> web.Response:
-        first, last = self.market.span
-        return _json(
-            {
-                "exchange_time": self.clock.now(),
-                "speed": self.clock.speed,
-                "seed": self.seed,
-                "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
-                "candle_requests": self.candle_requests,
-                "connections": len(self._sockets),
-                "connected": self.connected,
-                "first": first,
-                "last": last,
-            }
-        )
-
-    async def _truth(self, request: web.Request) -> web.Response:
-        query = request.query
-        product = self.market.find(query.get("symbol", ""))
-        timeframe = query.get("timeframe", "1m")
-        if product is None or timeframe not in WIDTHS:
-            return web.Response(status=404, text="no such symbol or timeframe")
-        start, end = int(query.get("start", 0)), int(query.get("end", 1 << 40))
-        return _json({"rows": self.truth.candles(product.symbol, timeframe, start, end, self.clock.now())})
-
-    async def _reached(self, request: web.Request) -> web.Response:
-        """Answer once exchange time has got to `moment`."""
-        while self.clock.now() < float(request.query["moment"]):
-            await self._ticked.wait()
-        return await self._state(request)
-
-    async def _set_speed(self, request: web.Request) -> web.Response:
-        asked = await request.json()
-        self.clock.set_speed(float(asked["speed"]))
-        return _json({"speed": self.clock.speed})
-
-
-def _json(body: Any) -> web.Response:
-    return web.Response(body=wire.encode(body), content_type="application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from zlib import crc32
 
 from livermore_simulator.market import Market, Minute, Product
 
@@ -25,21 +26,31 @@ Row = tuple[int, float, float, float, float, float]
 
 
 class Truth:
-    """`candles` are what the exchange has, as of a moment; revisions replace minutes after the fact."""
+    """`candles` are what the exchange has, as of a moment.
 
-    def __init__(self, market: Market) -> None:
-        self._market = market
+    `native_differs`: its own candles of 5m and wider are not all the `sums` of their minutes.
+    """
+
+    def __init__(self, market: Market, *, native_differs: bool = False) -> None:
+        self._market, self._native_differs = market, native_differs
         self._cache: dict[tuple[str, int], tuple[int, list[Minute]]] = {}
 
     def candles(self, symbol: str, timeframe: str, start: int, end: int, as_of: float) -> list[Row]:
         """(time, open, high, low, close, volume) of the buckets of [start, end), the one in progress as it is."""
-        return [
-            (row.time, row.open, row.high, row.low, row.close, row.units / 1e8)
-            for row in self.minutes(symbol, WIDTHS[timeframe], start, end, as_of)
-        ]
+        return _rows(self.minutes(symbol, WIDTHS[timeframe], start, end, as_of))
+
+    def sums(self, symbol: str, timeframe: str, start: int, end: int, as_of: float) -> list[Row]:
+        """The same, each what its minutes add up to."""
+        return _rows(self._sums(symbol, WIDTHS[timeframe], start, end, as_of))
 
     def minutes(self, symbol: str, width: int, start: int, end: int, as_of: float) -> list[Minute]:
-        """The same with the volume in units."""
+        """The candles with the volume in units."""
+        rows = self._sums(symbol, width, start, end, as_of)
+        if not self._native_differs or width == 60:
+            return rows
+        return [_unlike(row, f"{self._market.seed}:{symbol}:{width}:{row.time}") for row in rows]
+
+    def _sums(self, symbol: str, width: int, start: int, end: int, as_of: float) -> list[Minute]:
         product = self._market.products[symbol]
         self._market.extend(as_of)
         known = self._whole(product, width)
@@ -68,6 +79,19 @@ class Truth:
         for trade in product.between(minute, as_of):
             parts.append(Minute(minute, trade.price, trade.price, trade.price, trade.price, trade.units))
         return summed(parts, width)
+
+
+def _rows(minutes: list[Minute]) -> list[Row]:
+    return [(row.time, row.open, row.high, row.low, row.close, row.units / 1e8) for row in minutes]
+
+
+def _unlike(row: Minute, seed: str) -> Minute:
+    """One row in four has more or less volume than its parts, one in eight another close too."""
+    chance = crc32(seed.encode()) % 8
+    if chance > 1:
+        return row
+    units = row.units + max(1, row.units // 50) if chance else row.units - row.units // 50
+    return row._replace(units=units, close=row.close if chance else row.open)
 
 
 def summed(minutes: list[Minute], width: int) -> list[Minute]:
