@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,11 @@ async def present(found: Harness, symbol: str, timeframe: str, start: int, end: 
     return [(row.time, row.open, row.high, row.low, row.close, row.volume) for row in rows]
 
 
-async def is_true(found: Harness, client: MemoryExchange, symbol: str, since: int) -> None:
-    """Every candle of a symbol since then, of every timeframe, is what the exchange says now."""
-    for timeframe in found.following.timeframes:
+async def is_true(
+    found: Harness, client: MemoryExchange, symbol: str, since: int, timeframes: tuple[str, ...] = ()
+) -> None:
+    """Every candle of a symbol since then, of these timeframes or all, is what the exchange says now."""
+    for timeframe in timeframes or found.following.timeframes:
         end = int(client.now() - 120) // WIDTHS[timeframe] * WIDTHS[timeframe]
         truth = client.truth(symbol, timeframe, since, end)
         held = await present(found, symbol, timeframe, since, end)
@@ -93,6 +96,36 @@ def test_what_the_exchange_changes_later_is_revised_once_and_all_that_follows_fr
             status = found.following.status()
             assert (status["revised"], status["native_differences"], status["gaps"]) == (4, 0, [])
             assert not found.events("gap.healed")
+
+    run_virtual(revised())
+
+
+class Yielding(MemoryStore):
+    """A store whose answers take their time, as those of a real one do."""
+
+    async def candles(self, *args: Any, **more: Any) -> list[Candle]:
+        await asyncio.sleep(0.001)
+        return await super().candles(*args, **more)
+
+
+def test_what_a_long_revision_touches_is_one_page_and_no_history_is_added_by_it_R17() -> None:
+    async def revised() -> None:
+        client = exchange({"AAA-USD": 120.0}, 8.0)
+        frames = {"timeframes": ("1m", "5m", "15m"), "backfill_timeframes": ("5m", "15m")}
+        async with harness(client, Yielding(), depth=60, **frames) as found:
+            await found.live()
+            began = found.following.recorder.ledger("AAA-USD", "15m").coverage.start
+            assert began is not None
+            assert found.following.recorder.ledger("AAA-USD", "5m").coverage.start < began - 4 * HOUR
+            client.revise("AAA-USD", began - 4 * HOUR, began + 4 * HOUR, 3.0)
+            del client.requests[:]
+            # The audit of 5m has its turn at noon, and reaches 25 hours back.
+            await asyncio.sleep(4 * HOUR)
+            await is_true(found, client, "AAA-USD", began, ("5m", "15m"))
+            for ledger in found.following.recorder.ledgers():
+                assert len(list(ledger.coverage)) == 1, ledger.series
+            assert found.following.recorder.ledger("AAA-USD", "15m").coverage.start == began
+            assert sum(start < START - HOUR for _, timeframe, start, _ in client.requests if timeframe == "15m") == 1
 
     run_virtual(revised())
 

@@ -231,6 +231,19 @@ def test_a_muted_symbol_of_an_exchange_that_tells_no_last_trade_is_found_out_W06
     assert len(truth) > 30
 
 
+def test_a_symbol_so_busy_that_its_last_trade_is_always_on_its_way_is_found_muted_W06() -> None:
+    async def muted() -> int:
+        client = MemoryExchange({"AAA-USD": 0.5}, start=START, history=6 * 3600, until=START + 3600, seed=15)
+        async with harness(client, MemoryStore(), depth=60, timeframes=("1m", "5m")) as found:
+            await found.live()
+            client.silence("AAA-USD")
+            # 90 s without a trade, then 5 s in which the exchange's last one must come, each looked at every 5 s.
+            await asyncio.sleep(90 + 5 + 5 + 5)
+            return len(found.events("ws.muted"))
+
+    assert run_virtual(muted()) == 1
+
+
 def test_a_timeframe_without_history_begins_with_the_bucket_that_is_open_S1() -> None:
     async def live_alone() -> tuple[int, set[str]]:
         client = exchange(13, 10.0)

@@ -94,7 +94,7 @@ async def met_and_mended(
     [
         fault("rest.status", failed, lasts=200.0, code=503, body="html"),
         fault("rest.status", failed, lasts=200.0, code=200, body="html"),
-        fault("rest.status", failed, lasts=200.0, code=418, body="json"),
+        fault("rest.status", failed, on="request", nth=3, code=200, body="json"),
         fault("rest.status", failed, on="request", nth=3, code=429, headers={"Retry-After": "1"}),
         fault("rest.delay", lasts=200.0, amount=0.05),
         fault("rest.hang", failed, on="request", nth=3),
@@ -131,7 +131,7 @@ async def test_a_lie_about_history_is_undone_by_the_audit(one: Fault, met: Met, 
 @pytest.mark.parametrize(
     ("one", "met"),
     [
-        fault("ws.refuse", lasts=100.0),
+        fault("ws.refuse"),
         fault("ws.upgrade", code=429, headers={"Retry-After": "1"}),
         fault("ws.upgrade", code=301, headers={"Location": "http://127.0.0.1:9/"}),
         fault("ws.hang"),

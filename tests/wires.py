@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,19 @@ class Wired:
         )
 
 
+@cache
+def market() -> SyntheticMarket:
+    """Two busy products and a thin one. Runs only ever extend it."""
+    return SyntheticMarket(PRODUCTS, start=START, seed=SEED, days=2)
+
+
 @asynccontextmanager
 async def wired(
     folder: Path, faults: Sequence[Fault] = (), *, quirks: Quirks | None = None, speed: float = SPEED
 ) -> AsyncIterator[Wired]:
     """An exchange that plays `faults` from its start on, and livermore in front of it, not started yet."""
-    market = SyntheticMarket(PRODUCTS, start=START, seed=SEED, days=2)
     exchange = SimulatedExchange(
-        market, start=START, speed=speed, quirks=quirks or Quirks.none(), public_rate=10 * PACE
+        market(), start=START, speed=speed, quirks=quirks or Quirks.none(), public_rate=10 * PACE
     )
     async with (
         exchange,

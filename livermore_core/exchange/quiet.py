@@ -27,6 +27,7 @@ class QuietProbe:
     def __init__(self, feed: LiveFeed) -> None:
         self._feed = feed
         self._asked: dict[str, tuple[float, int]] = {}
+        self._expected: dict[str, Trade] = {}
         self._reconnected: dict[str, tuple[float, int]] = {}
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -34,6 +35,7 @@ class QuietProbe:
         ready()
         while True:
             await asyncio.sleep(LOOK_EVERY)
+            self._judge()
             for symbol in [symbol for symbol in self._feed.heard if self._is_due(symbol)]:
                 await self._ask(symbol)
 
@@ -63,8 +65,22 @@ class QuietProbe:
         tape = self._feed.tapes[symbol]
         if trade is None or trade.id <= tape.last_id:
             tape.confirm()
-        elif trade.time < self._feed.clock.now - IN_FLIGHT:
-            self._muted(symbol, trade)
+        else:
+            self._expected[symbol] = trade
+            self._judge()
+
+    def _judge(self) -> None:
+        """A trade of the exchange's that has not reached us when it should have means that the feed is muted.
+
+        The last trade of a busy symbol is always on its way: only the one that was told is waited for.
+        """
+        feed = self._feed
+        for symbol, trade in list(self._expected.items()):
+            if not feed.connected or trade.id <= feed.tapes[symbol].last_id:
+                del self._expected[symbol]
+            elif trade.time < feed.clock.now - IN_FLIGHT:
+                del self._expected[symbol]
+                self._muted(symbol, trade)
 
     def _ask_for_minutes(self, symbol: str) -> None:
         """The exchange does not tell its last trade: its minutes since the one we have say as much."""
