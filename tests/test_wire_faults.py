@@ -1,18 +1,20 @@
-"""Every fault that the simulated exchange can play, over real sockets: live again, all known, the store is the truth."""
+"""Every fault that the simulated exchange can play, over real sockets: live again, all known, and all of it true."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from livermore_simulator import Quirks
 from livermore_simulator.primitives import WIRE, drawn
-from wires import START, TIMEFRAMES, Wired, wired
+from wires import TIMEFRAMES, Wired, market, wired
 
 from livermore_core.exchange import audit, quiet
 from livermore_core.market.timeframe import WIDTHS
@@ -22,6 +24,7 @@ from livermore_core.testing.faults import to_text
 BTC, ETH = "BTC-USD", "ETH-USD"
 # Exchange seconds that are left alone after the last fault; a lie is found by the second audit after it.
 QUIET, AUDITED = 240.0, 800.0
+# What nobody can tell from the truth while it is said: found by the audit, as far as its page reaches.
 LIES = {"revise", "scale", "cap"}
 WITHIN = 60.0
 LEAST = 400
@@ -173,3 +176,64 @@ async def test_on_the_way_to_a_new_connection(one: Fault, met: Met, tmp_path: Pa
 )
 async def test_while_it_is_live(one: Fault, met: Met, tmp_path: Path) -> None:
     await met_and_mended(tmp_path, met, live=[one])
+
+
+@pytest.mark.parametrize("seed", [int(each) for each in os.environ.get("STORMS", "7").split(",")])
+async def test_a_storm_drawn_from_a_seed(seed: int, tmp_path: Path) -> None:
+    storm = [one for one in storm_of(seed) if one.how not in LIES]
+    assert len({one.kind for one in storm}) > 10
+    async with asyncio.timeout(WITHIN), wired(tmp_path) as run:
+        await run.running.live()
+        run.exchange.faults.plan(storm)
+        await run.until(lambda: run.exchange.faults.told()["past"][-1:] != [] and is_spent(run))
+        run.exchange.faults.end_all()
+        violations = await run.account(AUDITED)
+    assert violations == [], to_text(storm)
+    assert run.compared > LEAST
+
+
+def storm_of(seed: int) -> list[Fault]:
+    return drawn(seed, list(market().products), hours=0.5, per_hour=60.0)
+
+
+def is_spent(run: Wired) -> bool:
+    """Whether all is over but what waits for events, of which there may be no more."""
+    told = run.exchange.faults.told()
+    return not told["active"] and all("events" in each for each in told["planned"])
+
+
+def test_the_same_seed_is_the_same_storm() -> None:
+    assert storm_of(7) == storm_of(7) != storm_of(8)
+    assert {one.kind for one in drawn(7, [BTC])} == set(WIRE)
+
+
+async def test_native_rows_unlike_their_parts_change_themselves_alone_and_are_counted(tmp_path: Path) -> None:
+    async with asyncio.timeout(WITHIN), wired(tmp_path, quirks=replace(Quirks.none(), native_differs=True)) as run:
+        await run.running.live()
+        await run.passed(2400.0)
+        run.exchange.clock.set_speed(0.0)
+        await run.until(run.is_whole)
+        status = run.following.status()
+        await run.running.stop()
+        rows = {series: await run.running.store.candles(series) for series in run.series}
+    unlike = 0
+    for series, held in rows.items():
+        truth = {row[0]: row[1:] for row in run.truth(series.symbol, series.timeframe, 0, 1 << 40)}
+        sums = {row[0]: row[1:] for row in run.sums(series.symbol, series.timeframe, 0, 1 << 40)}
+        parts = dict(run.following.recorder.ladder).get(series.timeframe)
+        for row in held:
+            values = (row.open, row.high, row.low, row.close, row.volume)
+            if row.source == "rest":
+                assert values == pytest.approx(truth[row.time], rel=1e-9), (series, row)
+                unlike += truth[row.time] != sums[row.time]
+            elif parts is None:
+                assert values == pytest.approx(truth[row.time], rel=1e-9), (series, row)
+            else:
+                end = row.time + WIDTHS[series.timeframe]
+                below = [each for each in rows[series._replace(timeframe=parts)] if row.time <= each.time < end]
+                assert row.volume == pytest.approx(sum(part.volume for part in below), rel=1e-9), (series, row)
+    assert unlike > 20
+    assert status["native_differences"] > 0
+    asked = Counter((path, query) for _, _, path, query, _ in run.exchange.requests if "candles" in path)
+    # The audit asks for an hour's page whenever it has its turn; what asked for more would ask without end.
+    assert max(asked.values()) <= 2400 / 300 + 2

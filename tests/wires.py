@@ -75,7 +75,7 @@ class Wired:
         await self.passed(quiet)
         await self.until(self.following.is_live)
         self.exchange.clock.set_speed(0.0)
-        await self.until(self._is_whole)
+        await self.until(self.is_whole)
         await self.running.stop()
         evidence = await look(self.running.store, self.series, now=self.now)
         self.compared = compared(evidence, self.truth)
@@ -84,7 +84,11 @@ class Wired:
     def truth(self, symbol: str, timeframe: str, start: int, end: int) -> Any:
         return self.exchange.truth.candles(symbol, timeframe, start, end, self.now)
 
-    def _is_whole(self) -> bool:
+    def sums(self, symbol: str, timeframe: str, start: int, end: int) -> Any:
+        """The truth where no native row differs from its parts."""
+        return self.exchange.truth.sums(symbol, timeframe, start, end, self.now)
+
+    def is_whole(self) -> bool:
         """Live, and nothing that ended SETTLED seconds ago is unknown."""
         before = self.now - SETTLED
         return self.following.is_live() and all(

@@ -49,8 +49,20 @@ class Line:
         if self._twice:
             self._twice -= 1
             self._waiting.append(frame)
-        if self._is_held():
-            return
+        self._held = max(0, self._held - 1)
+        if self._swapped and len(self._waiting) > 1:
+            self._swapped -= 1
+            self._waiting[-2:] = self._waiting[:-3:-1]
+            await self._deliver()
+        else:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Deliver what waits, unless it must wait on."""
+        if self._waiting and not (self._held or self._swapped or self._faults.find("ws.stall") is not None):
+            await self._deliver()
+
+    async def _deliver(self) -> None:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             await self._write(each, WSMsgType.TEXT)
@@ -65,18 +77,6 @@ class Line:
         """Cut the connection without a close frame."""
         if self._transport is not None:
             self._transport.abort()
-
-    def _is_held(self) -> bool:
-        if self._held:
-            self._held -= 1
-        if self._held or self._faults.find("ws.stall") is not None:
-            return True
-        if self._swapped and len(self._waiting) == 1:
-            return True
-        if self._swapped:
-            self._swapped -= 1
-            self._waiting[-2:] = self._waiting[:-3:-1]
-        return False
 
     async def _write(self, data: bytes, kind: WSMsgType) -> None:
         # A slow reader may hold up exchange time, one that reads nothing may not. It is no timeout, since all who write

@@ -161,6 +161,7 @@ class Connection:
         """Send everything with a stamp up to `moment`."""
         async with self._sending:
             await self._catch_up(moment)
+            await self.line.flush()
 
     async def _catch_up(self, moment: float | None = None) -> None:
         exchange = self._exchange
