@@ -41,9 +41,9 @@ class SeriesHost:
 
     def commit(self, candle: Candle) -> IndicatorValue:
         """Take the next closed candle, later than all before."""
-        value = self._value(candle, self.head.update(candle), self.seen + 1)
         if not self.seen:
             self.fed_from = candle.time
+        value = self._value(candle, self.head.update(candle), self.seen + 1)
         self.seen += 1
         self.last = candle.time
         self._since += 1
@@ -93,6 +93,7 @@ class SeriesHost:
             provisional=provisional,
             have=seen if seen < self.warmup else self.warmup,
             need=self.warmup,
+            since=self.fed_from,
         )
 
 

@@ -24,7 +24,8 @@ class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One value of an indicator on a series.
 
     `outputs` maps each output's name to a number, a word, or None while it is undefined. `settled`: at least
-    `settle` traded candles were seen. `have` and `need` count traded candles until the first full result.
+    `settle` traded candles were seen, the first of them at `since`. `have` and `need` count traded candles until the
+    first full result.
     `state` is the indicator's dump after this candle, so that a restart goes on bit for bit.
     """
 
@@ -36,6 +37,7 @@ class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     revision: int = 0
     have: int = 0
     need: int = 0
+    since: int = 0
     state: str | None = None
 
 

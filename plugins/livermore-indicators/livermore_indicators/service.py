@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -15,6 +15,7 @@ CLOSED, GAP, OPEN = "candle.closed", "candle.gap", "candle.open"
 CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
 VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
 WARM_AT_ONCE = 200
+EVERYTHING = ((0, 1 << 40),)
 
 
 class IndicatorCalculationService:
@@ -76,7 +77,7 @@ class IndicatorCalculationService:
 
     async def _take(self, events: list[Event]) -> None:
         work = _Work()
-        changed: dict[Series, None] = {}
+        changed: dict[Series, list[tuple[int, int]]] = {}
         opens: dict[Series, Candle] = {}
         for event in events:
             series = event.series
@@ -90,9 +91,9 @@ class IndicatorCalculationService:
             elif event.kind == GAP:
                 self._withheld.add(series)
             else:
-                changed[series] = None
-        for series in changed:
-            await self._resync(series, work)
+                changed.setdefault(series, []).append((event.time, event.until or event.time + 1))
+        for series, ranges in changed.items():
+            await self._resync(series, work, ranges)
         await self._commit(work)
         for series, candle in opens.items():
             self._preview(series, candle)
@@ -115,11 +116,11 @@ class IndicatorCalculationService:
     async def _resync_all(self) -> None:
         work = _Work()
         for series in self._hosts:
-            await self._resync(series, work)
+            await self._resync(series, work, EVERYTHING)
         await self._commit(work)
 
-    async def _resync(self, series: Series, work: _Work) -> None:
-        """Something changed, or became known: replay what can be replayed, rebuild else, publish what differs."""
+    async def _resync(self, series: Series, work: _Work, ranges: Sequence[tuple[int, int]]) -> None:
+        """These ranges changed, or became known: replay what can be replayed, rebuild else, publish what differs."""
         intervals = list(await self._store.coverage(series))
         if not intervals:
             return
@@ -127,7 +128,8 @@ class IndicatorCalculationService:
             # What was fed must still be known without a hole; beyond one, values wait.
             anchor = host.replayed_from or host.fed_from
             low, high = next(((low, high) for low, high in intervals if low <= anchor < high), intervals[-1])
-            if low <= host.replayed_from < high:
+            is_younger = not any(start <= host.replayed_from and end > host.fed_from for start, end in ranges)
+            if low <= host.replayed_from < high and is_younger:
                 values = host.replay(await self._store.candles(series, since=host.replayed_from + 1, until=high))
             else:
                 values = host.rebuild(await self._store.candles(series, last=host.depth, since=low, until=high))
