@@ -199,9 +199,9 @@ class App:
         )
 
     def _degraded(self) -> dict[str, str]:
-        """The plugins that failed in a stage or by a service that gave up, with the cause."""
+        """The plugins that failed in a stage or by a service, with the cause."""
         failures = self._runner.failures if self._runner is not None else {}
-        return failures | (self._services.failed_owners if self._services is not None else {})
+        return failures | (self._services.degraded() if self._services is not None else {})
 
     def _moved(self) -> None:
         if self._runner is not None:

@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from livermore_core import log
+from livermore_core.exchange.trouble import PAIRS
 from livermore_core.plugins import Plugin
 from livermore_core.services import Report
 
 MEND = "look with `livermore doctor`; `livermore demo` needs no network"
 RESERVED = frozenset({"event", "level", "timestamp"})
-# Events with these endings are warnings; a script that reads the log knows events by name, not by level.
-# fmt: off
-ALARMING = (
-    "failed", "given_up", "unstoppable", "slow", "broken", "lost", "unavailable", "unknown", "unwritten", "error",
-    "muted", "rebuilt", "unclosed", "overdue", "note",
-)
-# fmt: on
+# What has no end that could be said; a script that reads the log knows events by name, not by level.
+FINAL = ("failed", "given_up", "unstoppable", "slow", "broken", "unknown", "rebuilt", "unclosed", "overdue", "note")
+
+
+def is_alarm(event: str) -> bool:
+    """Whether an event is a warning: something begins to be out of order, or is so for good."""
+    return event in PAIRS or event.endswith(FINAL)
 
 
 class Reporter:
@@ -37,7 +38,7 @@ class Reporter:
             self.outages.pop(str(fields.get("exchange")), None)
         elif event == "backfill.progress":
             self._moved()
-        write = self._log.warning if event.endswith(ALARMING) else self._log.info
+        write = self._log.warning if is_alarm(event) else self._log.info
         write(event, **{f"{key}_" if key in RESERVED else key: value for key, value in fields.items()})
         if self._view is not None:
             self._view(event, fields)

@@ -10,9 +10,9 @@ from typing import Any
 
 from livermore_core.context import Service
 from livermore_core.errors import leaf
+from livermore_core.exchange.trouble import HEALTHY, Trouble
 
 ATTEMPTS = 5
-HEALTHY = 60.0
 LONGEST_PAUSE = 60.0
 GRACE = 2.0
 # However many services ignore their cancellation, stopping all of them takes no longer than this and a bit.
@@ -27,14 +27,17 @@ class _Running:
     owner: str
     name: str
     critical: bool
+    trouble: Trouble
     ready: asyncio.Future[None]
     task: asyncio.Task[Any] = field(init=False)
 
     def say_ready(self) -> None:
+        self.trouble.well()
         if not self.ready.done():
             self.ready.set_result(None)
 
     def ended(self, task: asyncio.Task[Any]) -> None:
+        self.trouble.drop()
         if not self.ready.done():
             self.ready.set_exception(RuntimeError(f"service {self.name!r} was stopped before it was ready"))
             self.ready.exception()  # nobody may be waiting any more
@@ -57,11 +60,18 @@ class Services:
         self._running: list[_Running] = []
         self._stopped: set[str | None] = set()
 
+    def degraded(self) -> dict[str, str]:
+        """The plugins with a service that gave up, or failed and is not yet well again, with code and cause."""
+        troubled = [running for running in self._running if running.trouble.since is not None]
+        failing = {each.owner: f"{each.trouble.reason}: {each.name}: {each.trouble.cause}" for each in troubled}
+        return failing | self.failed_owners
+
     async def start(self, owner: str, service: Service, *, name: str, critical: bool = False) -> None:
         """Run `service` until the end; returns once it has called ready(), raises what it raised before that."""
         if self._stopped & {None, owner}:
             raise RuntimeError(f"service {name!r} comes too late: {owner} has been stopped")
-        running = _Running(owner, name, critical, asyncio.get_running_loop().create_future())
+        trouble = Trouble("service.failed", self._report, settles=HEALTHY, service=name, plugin=owner)
+        running = _Running(owner, name, critical, trouble, asyncio.get_running_loop().create_future())
         running.task = asyncio.create_task(self._supervise(running, service), name=f"{owner}:{name}")
         running.task.add_done_callback(running.ended)
         self._running.append(running)
@@ -126,7 +136,7 @@ class Services:
             if failures >= ATTEMPTS:
                 self._give_up(running, error)
                 return
-            self._report("service.failed", _said(running, error))
+            running.trouble.bad("service.failed", _cause(error))
             await asyncio.sleep(min(LONGEST_PAUSE, 0.5 * 2.0**failures) * random.uniform(0.5, 1.0))
 
     async def _once(self, running: _Running, service: Service) -> BaseException | None:
@@ -143,10 +153,10 @@ class Services:
         return None if running.ready.done() else RuntimeError("the service returned without calling ready()")
 
     def _give_up(self, running: _Running, error: BaseException) -> None:
-        said = _said(running, error)
+        cause = _cause(error)
         self.failed[running.name] = error
-        self.failed_owners[running.owner] = f"service {running.name} gave up: {said['cause']}"
-        self._report("service.given_up", said)
+        self.failed_owners[running.owner] = f"service.given_up: {running.name}: {cause}"
+        self._report("service.given_up", {"service": running.name, "plugin": running.owner, "cause": cause})
         if running.critical and not self.broken.done():
             self.broken.set_exception(error)
             self.broken.exception()  # whoever waits is told; nobody waiting is no warning
@@ -169,5 +179,5 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def _said(running: _Running, error: BaseException) -> dict[str, Any]:
-    return {"service": running.name, "plugin": running.owner, "cause": f"{type(error).__name__}: {error}"}
+def _cause(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

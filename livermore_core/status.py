@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from livermore_core.errors import StoreError
+from livermore_core.exchange.trouble import Trouble, reason_of
 from livermore_core.masking import everywhere, harmless
 from livermore_core.version import __version__
 
@@ -39,10 +40,10 @@ class Status:
         self.is_ready = False
         self.ended = ""
         self.exchanges: dict[str, Following] = {}
-        self._degraded, self._report = degraded, report
+        self._degraded = degraded
+        self._unwritten = Trouble("status.unwritten", report)
         self._started = datetime.now(UTC)
         self._changed = asyncio.Event()
-        self._is_written = True
 
     def change(self, **values: Any) -> None:
         """Set attributes and have the row written soon."""
@@ -51,12 +52,10 @@ class Status:
         self._changed.set()
 
     def reasons(self) -> dict[str, str]:
-        """Why the run is not, or not wholly, live: plugins and exchanges by name, and feeds."""
+        """Why the run is not, or not wholly, live: plugins and exchanges by name, and what of an exchange it is."""
         reasons = dict(self._degraded())
         for name, following in self.exchanges.items():
-            trouble = _trouble_of(following)
-            if trouble:
-                reasons[name] = trouble
+            reasons |= {part: trouble.reason for part, trouble in following.troubles().items()}
             if self.is_ready and not following.is_live():
                 reasons[f"{name}.feed"] = str(following.status()["feed"]["reason"])
         return reasons
@@ -64,7 +63,7 @@ class Status:
     def is_progressing(self) -> bool:
         """Whether the run gets on with its work, or has said of an exchange why it cannot."""
         return not self.is_ready or all(
-            following.is_progressing() or not following.is_live() or bool(_trouble_of(following))
+            following.is_progressing() or not following.is_live() or following.is_excused()
             for following in self.exchanges.values()
         )
 
@@ -117,22 +116,14 @@ class Status:
         await self.write(store)
 
     async def write(self, store: CandleStore) -> None:
-        """Write the row now. A store that refuses is said once: the writers of candles decide what that means."""
+        """Write the row now. What it means that a store refuses, the writers of candles decide."""
         try:
             await store.write_status(self.row())
-            self._is_written = True
         except StoreError as error:
-            if self._is_written:
-                self._report("status.unwritten", {"cause": str(error)})
-            self._is_written = False
+            self._unwritten.bad(reason_of(error, "store.error"), error)
+        else:
+            self._unwritten.well()
 
 
 def _iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _trouble_of(following: Following) -> str:
-    """The reason for which an exchange cannot be kept true now; empty where it can."""
-    if following.healer.trouble.since is not None:
-        return "exchange.unavailable"
-    return "store.error" if following.recorder.trouble.since is not None else ""

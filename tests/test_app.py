@@ -322,7 +322,7 @@ def test_a_critical_service_that_gives_up_during_a_later_stage_ends_the_run(worl
 
     world.stage("weak", indicators=indicators)
     world.stage("slow", ingest=noting(world, "ingest", 1000))
-    with pytest.raises(LivermoreError, match="'weak': service dying gave up: OSError: gone") as caught:
+    with pytest.raises(LivermoreError, match=r"'weak': service\.given_up: dying: OSError: gone") as caught:
         world.run()
     assert caught.value.exit_code == ExitCode.INTERNAL
     assert world.order == ["store opened", "exchange opened", "ingest begins", "exchange closed", "store closed"]

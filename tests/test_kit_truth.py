@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from livermore_core import CandleStore, Series
-from livermore_core.exchange.heal import DEEP, LIVE
+from livermore_core.exchange.heal import DEEP, LIVE, STEADY
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
 from livermore_core.market.proof import RECHECK_DELAY
 from livermore_core.market.timeframe import WIDTHS
@@ -284,6 +284,7 @@ def test_an_exchange_that_is_down_at_the_start_is_waited_for_R05() -> None:
         asyncio.get_running_loop().call_later(3600, setattr, client, "down", False)
         async with harness(client, MemoryStore(), depth=60) as found:
             await found.live()
+            await asyncio.sleep(STEADY)
             return [event for _, event, _ in found.said]
 
     said = run_virtual(late())

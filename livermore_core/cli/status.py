@@ -62,5 +62,8 @@ def _say(state: str, row: dict[str, Any] | None) -> None:
         click.echo(f"candles   {each['revised']} revised, {each['native_differences']} native ones unlike their parts")
         for key, url in each.get("other_urls", {}).items():
             click.echo(f"address   {key} {url}, not the exchange's own")
+        for trouble in each["troubles"]:
+            cause = f": {trouble['cause']}" if trouble["cause"] else ""
+            click.echo(f"trouble   {trouble['reason']} for {trouble['seconds']:.0f} s{cause}")
         for symbol, reason in each["unknown_symbols"].items():
             click.echo(f"symbol    {symbol}: {reason}")

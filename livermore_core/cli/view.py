@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, VALUE, Event
 from livermore_core.market.timeframe import iso
 from livermore_core.masking import harmless
-from livermore_core.reporting import ALARMING
+from livermore_core.reporting import is_alarm
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ class View:
             self._print("green", f"gap healed  {fields['symbol']} {fields['timeframe']} ({fields['reason']})")
         elif event not in QUIET:
             told = ", ".join(f"{key} {value}" for key, value in fields.items() if value not in (None, [], {}))
-            self._print("yellow" if event.endswith(ALARMING) else "dim", f"{event}  {harmless(told)}")
+            self._print("yellow" if is_alarm(event) else "dim", f"{event}  {harmless(told)}")
 
     # ---- the progress bar ----
 

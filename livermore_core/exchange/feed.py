@@ -16,7 +16,7 @@ from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.heal import Healer
 from livermore_core.exchange.protocol import CandleUpdate, ExchangeClient, Heartbeat, Lost, Message, Subscribed
 from livermore_core.exchange.recorder import CLOSE_GRACE, Recorder
-from livermore_core.exchange.trouble import Trouble
+from livermore_core.exchange.trouble import HEALTHY, Trouble, reason_of
 from livermore_core.exchange.witness import Witness
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import OPEN, Event
@@ -27,7 +27,8 @@ from livermore_core.market.timeframe import WIDTHS
 from livermore_core.market.trade import Trade
 
 LIVENESS = 15.0
-HEALTHY = 60.0
+# A symbol that is still muted is found out 90 s after a new connection has brought what it missed.
+UNMUTED = 120.0
 LONGEST_WAIT = 60.0
 ACKNOWLEDGE_WITHIN = 10.0
 PREVIEW_EVERY = 0.25
@@ -78,7 +79,10 @@ class LiveFeed:
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._interrupted: str | None = None
         # A connection that is lost again within HEALTHY was no end of it.
-        self._outage = Trouble("feed.lost", None, report, settles=HEALTHY)
+        self.outage = Trouble("feed.lost", report, settles=HEALTHY)
+        self.partial = Trouble("feed.partial", report)
+        # The symbols that trade, but not on the stream.
+        self.muted = {symbol: Trouble("ws.muted", report, settles=UNMUTED, symbol=symbol) for symbol in symbols}
         self._watcher: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
@@ -103,16 +107,16 @@ class LiveFeed:
         loop = asyncio.get_running_loop()
         attempt = 0
         while True:
-            began = loop.time()
+            began, cause = loop.time(), ""
             try:
                 await self._connection(ready)
                 self.reason = "ws.closed"
             except TimeoutError:
                 self.reason = self._interrupted or "ws.stalled"
             except ExchangeError as error:
-                self.reason = str(error)
+                self.reason, cause = reason_of(error, "ws.unavailable"), str(error)
             self.connected = False
-            self._outage.bad(reason=self.reason)
+            self.outage.bad(self.reason, cause)
             # Only data, not a connection, shows that the exchange is well again.
             attempt = 0 if self._heard_at - began > HEALTHY else attempt + 1
             await asyncio.sleep(random.uniform(0.0, min(LONGEST_WAIT, 0.5 * 2.0 ** min(attempt, 10))))
@@ -200,6 +204,7 @@ class LiveFeed:
             self._next_minute = (int(self._stamp) // STEP - LOOK_BACK) * STEP
             self._next_due = self._next_minute + STEP + CLOSE_GRACE
         if len(self._acknowledged) == len(self.symbols):
+            self.partial.well()
             self._is_ready(ready)
         elif new:
             self._end_patience()
@@ -210,10 +215,10 @@ class LiveFeed:
             return
         self.connected, self.reason = True, ""
         missing = sorted(set(self.symbols) - self._acknowledged)
-        fields: dict[str, Any] = {"symbols": len(self._acknowledged), "missing": missing}
-        if self._outage.since is not None:
-            fields["seconds"] = round(asyncio.get_running_loop().time() - self._outage.since, 1)
-        self.report("feed.connected", fields)
+        self.report("feed.connected", {"symbols": len(self._acknowledged), "missing": missing})
+        self.outage.well()
+        if missing:
+            self.partial.bad("ws.sub_partial", symbols=missing)
         ready()
 
     def _lost(self, count: int) -> None:
@@ -253,10 +258,9 @@ class LiveFeed:
             try:
                 await job()
             except StoreError as error:
-                self.recorder.trouble.bad(cause=str(error))
+                self.recorder.refused(error)
 
     async def _tick(self) -> None:
-        self._outage.well()
         for symbol in self.symbols:
             await self.recorder.tick(symbol)
 
@@ -280,8 +284,8 @@ class LiveFeed:
             if symbol in self._stale and symbol in self.recorder.live:
                 await self._seed(symbol, bucket + STEP)
         except StoreError as error:
-            self.recorder.trouble.bad(cause=str(error))
-            self._unproven(symbol, bucket, "store.error")
+            self.recorder.refused(error)
+            self._unproven(symbol, bucket, self.recorder.trouble.reason)
 
     def _unproven(self, symbol: str, bucket: int, reason: str) -> None:
         """Trades alone cannot tell: REST does, once it may speak about the bucket."""
@@ -298,7 +302,7 @@ class LiveFeed:
             try:
                 await self.recorder.retract(symbol, bucket, bucket + STEP, reason)
             except StoreError as error:
-                self.recorder.trouble.bad(cause=str(error))
+                self.recorder.refused(error)
 
     # ---- previews ----
 

@@ -21,6 +21,7 @@ from livermore_core.exchange.recorder import Recorder
 from livermore_core.exchange.seam import close_seam
 from livermore_core.exchange.settings import ExchangeSettings
 from livermore_core.exchange.symbols import resolve
+from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.timeframe import BASE, WIDTHS, iso
 from livermore_core.store.protocol import CandleStore
 
@@ -178,6 +179,7 @@ class Following:
                 "waiting": self.budget.waiting,
             },
             "outage": self.healer.trouble.since is not None,
+            "troubles": [trouble.row() for trouble in self.troubles(with_feed=True).values()],
             "series": len(self.recorder.ledgers()),
             "revised": self.recorder.revised,
             "native_differences": self.recorder.native_differences,
@@ -210,6 +212,26 @@ class Following:
         """When a want is due, on the exchange's clock; None where that is now, or the clock is not known."""
         moment = max(want.after, self.clock.now + want.due - now)
         return iso(moment) if moment > self.clock.now > 0.0 else None
+
+    def troubles(self, with_feed: bool = False) -> dict[str, Trouble]:
+        """What is out of order now, by what of the exchange it is. The feed's own ends before it counts as steady."""
+        feed, name = self.feed, self.name
+        found = {
+            name: self.healer.trouble,
+            f"{name}.pace": self.healer.rate_limited,
+            f"{name}.key": self.healer.refused,
+        }
+        found[f"{name}.store"] = self.recorder.trouble
+        if feed is not None:
+            found[f"{name}.subscription"] = feed.partial
+            found |= {f"{name}.{symbol}": muted for symbol, muted in feed.muted.items()}
+            if with_feed:
+                found[f"{name}.feed"] = feed.outage
+        return {part: trouble for part, trouble in found.items() if trouble.since is not None}
+
+    def is_excused(self) -> bool:
+        """Whether it has been said why nothing can be known, or written."""
+        return self.healer.trouble.since is not None or self.recorder.trouble.since is not None
 
     def is_progressing(self) -> bool:
         """Whether minutes are being closed and written, as far as a feed is there to close them."""

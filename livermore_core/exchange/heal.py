@@ -23,7 +23,7 @@ from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.protocol import ExchangeClient, Page, Product
 from livermore_core.exchange.recorder import Recorder
-from livermore_core.exchange.trouble import Trouble
+from livermore_core.exchange.trouble import HEALTHY, Trouble, reason_of
 from livermore_core.market.candle import Candle
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.proof import EMPTY_DELAY, RECHECK_DELAY, Proof, prove
@@ -35,6 +35,8 @@ AT_ONCE = 32
 PROBE_PERMANENT = 900.0
 CLOCK_PATIENCE = 1.0
 FAILURES_OF_AN_OUTAGE = 3
+# One answer between failures is no end of an outage.
+STEADY = 10.0
 LIVE, SEAM, BACKFILL, AUDIT, DEEP = range(5)
 
 
@@ -81,7 +83,9 @@ class Healer:
         self.client, self.recorder, self.budget, self.clock = client, recorder, budget, clock
         self.page_size, self.report = page_size, report
         self.requests = self.successes = 0
-        self.trouble = Trouble("exchange.unavailable", "exchange.available", report)
+        self.trouble = Trouble("exchange.unavailable", report, settles=STEADY)
+        self.rate_limited = Trouble("exchange.rate_limited", report, settles=HEALTHY)
+        self.refused = Trouble("exchange.refused", report, settles=HEALTHY)
         self._failures = 0
         self.wants: list[Want] = []
         self.serving: list[Want] = []
@@ -198,6 +202,10 @@ class Healer:
             answer = await request()
         except RateLimitedError as refusal:
             self.budget.refuse(refusal.retry_after)
+            self.rate_limited.bad("rest.rate_limited", refusal, retry_after=refusal.retry_after)
+            raise
+        except CredentialsError as error:
+            self.refused.bad(reason_of(error, "credentials.refused"), error)
             raise
         except TransientError as error:
             self._failed(error)
@@ -206,15 +214,16 @@ class Healer:
         return answer
 
     def _failed(self, error: TransientError) -> None:
-        """Say once that the exchange does not answer, and remind once a minute."""
+        """One failure is none; several in a row, or before any success, are an outage."""
         self._failures += 1
         if self._failures >= FAILURES_OF_AN_OUTAGE or not self.successes:
-            self.trouble.bad(cause=str(error))
+            self.trouble.bad("exchange.unavailable", error)
 
     def _succeeded(self) -> None:
         self.successes += 1
         self._failures = 0
-        self.trouble.well()
+        for trouble in (self.trouble, self.rate_limited, self.refused):
+            trouble.well()
 
     # ---- the service ----
 

@@ -36,8 +36,14 @@ class QuietProbe:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             self._judge()
+            self._look_for_the_unmuted()
             for symbol in [symbol for symbol in self._feed.heard if self._is_due(symbol)]:
                 await self._ask(symbol)
+
+    def _look_for_the_unmuted(self) -> None:
+        for symbol, muted in self._feed.muted.items():
+            if muted.since is not None and self._feed.heard[symbol] > self._asked.get(symbol, (0.0, 0))[0]:
+                muted.well()
 
     def _is_due(self, symbol: str) -> bool:
         now = asyncio.get_running_loop().time()
@@ -65,6 +71,7 @@ class QuietProbe:
         tape = self._feed.tapes[symbol]
         if trade is None or trade.id <= tape.last_id:
             tape.confirm()
+            self._feed.muted[symbol].well()
         else:
             self._expected[symbol] = trade
             self._judge()
@@ -94,7 +101,7 @@ class QuietProbe:
     def _muted(self, symbol: str, trade: Trade) -> None:
         """The exchange has a trade that should have reached us: nothing since our last one stands."""
         feed = self._feed
-        feed.report("ws.muted", {"symbol": symbol})
+        feed.muted[symbol].bad("ws.muted")
         feed.doubt(symbol, "ws.muted")
         feed.tapes[symbol].lost()
         start = int(trade.time // STEP) * STEP

@@ -9,7 +9,7 @@ from typing import Any
 from livermore_core.bus import Bus
 from livermore_core.errors import StoreError
 from livermore_core.exchange.clock import ExchangeClock
-from livermore_core.exchange.trouble import Trouble
+from livermore_core.exchange.trouble import Trouble, reason_of
 from livermore_core.market.candle import Candle, merge
 from livermore_core.market.events import GAP, REVISED
 from livermore_core.market.intervals import Interval, Intervals
@@ -46,7 +46,7 @@ class Recorder:
         # Who is told of a gap, for the log.
         self.say: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
         # A full disk still has room for this and that.
-        self.trouble = Trouble("store.error", "store.well", lambda event, fields: self.say(event, fields), settles=10.0)
+        self.trouble = Trouble("store.error", lambda event, fields: self.say(event, fields), settles=10.0)
         self._ledgers: dict[Series, Ledger] = {}
         self._held: dict[Series, dict[int, Candle | None]] = {}
         self._blocked: dict[Series, float] = {}
@@ -276,7 +276,7 @@ class Recorder:
         try:
             await self.store.transact(batch)
         except StoreError as error:
-            self.trouble.bad(cause=str(error))
+            self.refused(error)
             work.give_back()
             raise
         self.trouble.well()
@@ -291,6 +291,10 @@ class Recorder:
                 said = {"symbol": event.symbol, "timeframe": event.timeframe, "reason": event.reason}
                 self.say("gap.opened", {**said, "start": iso(event.time), "end": iso(event.until or event.time)})
         self.changed.set()
+
+    def refused(self, error: StoreError) -> None:
+        """The store did not do what it should: it is full, or fails."""
+        self.trouble.bad(reason_of(error, "store.error"), error)
 
     def _count(self, change: Change) -> None:
         self.revised += sum(event.kind == REVISED for event in change.events)

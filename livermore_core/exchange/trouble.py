@@ -1,45 +1,98 @@
-"""Something is out of order: said once when it begins, once a minute while it lasts, and when it is well again."""
+"""Something is out of order: said once when it begins, once a minute while it lasts, and once when it has ended."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 REMIND_EVERY = 60.0
+HEALTHY = 60.0
+# What is said when it begins, a warning, and what when it has ended.
+PAIRS = {
+    "exchange.unavailable": "exchange.available",
+    "exchange.rate_limited": "exchange.at_pace",
+    "exchange.refused": "exchange.accepted",
+    "feed.lost": "feed.steady",
+    "feed.partial": "feed.whole",
+    "ws.muted": "ws.heard",
+    "store.error": "store.well",
+    "status.unwritten": "status.written",
+    "service.failed": "service.restored",
+}
+_CODE = re.compile(r"[a-z]+(\.[a-z_]+)+(?=[: ]|$)")
+
+
+def reason_of(cause: object, otherwise: str) -> str:
+    """The reason code that leads the text of an error (`net.timeout: no answer`), or else `otherwise`."""
+    found = _CODE.match(str(cause))
+    return found[0] if found else otherwise
 
 
 class Trouble:
-    """Reports `began` with what is given and the seconds so far, then `ended` with how long it was, in seconds.
+    """Says `event` with its reason code and the seconds so far, then what PAIRS has for it, with how long it was.
 
-    It has ended when it is well and has not been bad for `settles` seconds. Without `ended` that is not said.
+    It has ended once it was well for `settles` seconds, which are not counted. `about` names what is in trouble.
     """
 
     def __init__(
-        self, began: str, ended: str | None, say: Callable[[str, Mapping[str, Any]], None], settles: float = 0.0
+        self, event: str, say: Callable[[str, Mapping[str, Any]], None], *, settles: float = 0.0, **about: Any
     ) -> None:
-        self._began, self._ended, self._say, self._settles = began, ended, say, settles
-        # The loop's clock when it began; None while all is well.
+        self._event, self._say, self._settles, self._about = event, say, settles, about
+        # The loop's clock when it began, and the code; None and empty once it has ended.
         self.since: float | None = None
-        self._reminded = self._last = 0.0
+        self.reason = self.cause = ""
+        self._reminded = self._well_at = 0.0
+        self._times = self._unsaid = 0
+        self._settling: asyncio.TimerHandle | None = None
 
-    def bad(self, **fields: Any) -> None:
+    def bad(self, reason: str, cause: object = "", **fields: Any) -> None:
         """It is out of order, still or anew."""
         now = asyncio.get_running_loop().time()
-        self._last = now
+        self._unsettle()
+        self.reason, self.cause = reason, str(cause)
         if self.since is None:
-            self.since = now
+            self.since, self._times, self._unsaid = now, 0, 0
         elif now < self._reminded + REMIND_EVERY:
+            self._unsaid += 1
             return
-        self._reminded = now
-        self._say(self._began, {**fields, "seconds": round(now - self.since, 1)})
+        self._times += 1 + self._unsaid
+        said = {"reason": reason} | ({"cause": self.cause} if self.cause else {}) | fields
+        self._say(
+            self._event, {**self._about, **said, "seconds": round(now - self.since, 1), "suppressed": self._unsaid}
+        )
+        self._reminded, self._unsaid = now, 0
 
     def well(self) -> None:
         """It works."""
-        if self.since is None:
+        if self.since is None or self._settling is not None:
             return
-        now = asyncio.get_running_loop().time()
-        if now >= self._last + self._settles:
-            seconds, self.since = now - self.since, None
-            if self._ended is not None:
-                self._say(self._ended, {"seconds": round(seconds, 1)})
+        loop = asyncio.get_running_loop()
+        self._well_at = loop.time()
+        if self._settles:
+            self._settling = loop.call_later(self._settles, self._end)
+        else:
+            self._end()
+
+    def drop(self) -> None:
+        """Nothing more is said of it: whatever it was about is gone."""
+        self._unsettle()
+        self.since, self.reason, self.cause = None, "", ""
+
+    def row(self) -> dict[str, Any]:
+        """What `status` says of it, while it lasts."""
+        seconds = asyncio.get_running_loop().time() - (self.since or 0.0)
+        said = {"event": self._event, "reason": self.reason, "cause": self.cause}
+        return {**said, **self._about, "seconds": round(seconds, 1)}
+
+    def _unsettle(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+
+    def _end(self) -> None:
+        seconds = round(self._well_at - (self.since or 0.0), 1)
+        said = {**self._about, "reason": self.reason, "seconds": seconds, "times": self._times + self._unsaid}
+        self.since, self.reason, self.cause, self._settling = None, "", "", None
+        self._say(PAIRS[self._event], said)

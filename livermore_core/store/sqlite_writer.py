@@ -32,7 +32,8 @@ class Writer:
             self._identities.clear()  # some of them were rolled back
             if len(batches) == 1:
                 name = getattr(error, "sqlite_errorname", "SQLite")
-                return [StoreError(f"the store refused a write: {name}: {error}")]
+                code = "store.full" if name == "SQLITE_FULL" else "store.error"
+                return [StoreError(f"{code}: the store refused a write: {name}: {error}")]
             # One of them poisons the others: each by itself shows which.
             return [outcome for batch in batches for outcome in self.commit([batch])]
 
