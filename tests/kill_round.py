@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 
 import aiohttp
 from aftermath import Consumer, Journal, judge, left_open, still_kept
-from livermore_indicators import MacdV
 from livermore_simulator.market import Market
 from livermore_simulator.quirks import Quirks
 from livermore_simulator.server import SimulatedExchange
 from livermore_simulator.synthetic import SyntheticMarket
+from slow_macd_v import slow_macd_v
 
 from livermore_core import Series, StoreAbsentError, StoreError, open_reader, width
 from livermore_core.testing import Program, Violation, check, look
-from livermore_core.testing.checker import SETTLED, compared
+from livermore_core.testing.checker import compared
+from livermore_core.testing.evidence import SETTLED
 
 # 2024-01-03 02:30:34 UTC: the seam begins at midnight, so that soon there are enough minutes to be trimmed.
 START = 1_704_249_034.0
@@ -86,8 +87,8 @@ class Round:
             self.exchange.clock.set_speed(0)
             found = [] if await self._is_complete() else [Violation("H5", f"not complete {WITHIN:g} s after the last")]
             async with open_reader(f"sqlite:///{self.path}") as store:
-                makers = {"macd-v": MacdV}
-                evidence = await look(store, self.series, now=self.exchange.clock.now(), makers=makers)
+                references = {"macd-v": slow_macd_v}
+                evidence = await look(store, self.series, now=self.exchange.clock.now(), references=references)
             found += check(still_kept(evidence), self._truth)
             found += [Violation("E1", what) for what in left_open(evidence)]
             code = await livermore.stop()

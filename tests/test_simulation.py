@@ -11,7 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from livermore_indicators import IndicatorCalculationService, MacdV
+from livermore_indicators import IndicatorCalculationService
+from slow_macd_v import slow_macd_v
 
 from livermore_core import Context
 from livermore_core.testing import Fault, Outcome, fault_schedule, simulate
@@ -29,7 +30,7 @@ async def indicate(context: Context) -> None:
 
 
 def run(seed: int, hours: float, **more: object) -> Outcome:
-    indicators = {"macd-v": ("livermore_indicators.macd_v:MacdV", MacdV)}
+    indicators = {"macd-v": ("livermore_indicators.macd_v:MacdV", slow_macd_v)}
     return simulate(seed, hours, indicate=indicate, indicators=indicators, **more)  # type: ignore[arg-type]
 
 

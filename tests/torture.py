@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-from livermore_indicators import IndicatorCalculationService, MacdV
+from livermore_indicators import IndicatorCalculationService
+from slow_macd_v import slow_macd_v
 
 from livermore_core import Context
 from livermore_core.testing import Fault, Outcome, simulate
@@ -38,7 +39,7 @@ def one(
 ) -> Outcome:
     """A run of products from busy to nearly dead at all timeframes, with MACD-V."""
     markets = dict(list(MARKETS.items())[len(MARKETS) // products - 1 :: len(MARKETS) // products])
-    indicators = {"macd-v": ("livermore_indicators.macd_v:MacdV", MacdV)}
+    indicators = {"macd-v": ("livermore_indicators.macd_v:MacdV", slow_macd_v)}
     # A store that need not outlive the run lies in memory where it can.
     folder = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     return simulate(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from livermore_core.testing.checker import Evidence as Evidence
     from livermore_core.testing.checker import Violation as Violation
     from livermore_core.testing.checker import check as check
-    from livermore_core.testing.checker import look as look
+    from livermore_core.testing.evidence import Evidence as Evidence
+    from livermore_core.testing.evidence import look as look
     from livermore_core.testing.exchange_contract import ExchangeContract as ExchangeContract
     from livermore_core.testing.exchange_harness import Harness as Harness
     from livermore_core.testing.exchange_harness import harness as harness
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from livermore_core.testing.virtual_time import run_virtual as run_virtual
 
 _HOME = {
-    "Evidence": "checker",
+    "Evidence": "evidence",
     "ExchangeContract": "exchange_contract",
     "Fault": "faults",
     "FaultyExchange": "faulty_exchange",
@@ -43,7 +43,7 @@ _HOME = {
     "check": "checker",
     "fault_schedule": "faults",
     "harness": "exchange_harness",
-    "look": "checker",
+    "look": "evidence",
     "run_virtual": "virtual_time",
     "simulate": "simulation",
 }

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 
 from livermore_core.errors import RateLimitedError, TransientError
 from livermore_core.exchange.protocol import Heartbeat, Lost, Message, Page, Product, Subscribed
@@ -16,6 +17,10 @@ from livermore_core.testing.memory_exchange import SNAPSHOT, MemoryExchange
 
 TOTAL_TIMEOUT = 20.0
 FLAP_AFTER = 0.05
+CUTTING = frozenset({"ws.close", "exchange.down", "ws.blackhole", "clock.suspend"})
+# A missing acknowledgement is one after so many seconds; a missing trade of a symbol that was just heard of is one
+# after it has been asked for.
+PATIENCE, MUTED_FOR, JUST = 10.0, 110.0, 60.0
 
 
 class FaultyExchange(MemoryExchange):
@@ -23,6 +28,8 @@ class FaultyExchange(MemoryExchange):
 
     `asked` are the moments (the loop's seconds) of REST requests, `connected_at` of connections, `refusals` of
     refusals for pace with the seconds until the next request may come; `most_open` is how many feeds were open at once.
+    `felt` are the moments at which a fault, by its kind, reached whoever is connected or asks (`rest.failing`: the
+    third failure in a row and every further one).
     """
 
     def __init__(
@@ -32,7 +39,10 @@ class FaultyExchange(MemoryExchange):
         self.asked: list[float] = []
         self.connected_at: list[float] = []
         self.refusals: list[tuple[float, float]] = []
+        self.felt: list[tuple[float, str]] = []
         self.most_open = 0
+        self._failures = 0
+        self._failed_at = -inf
         self._open = 0
         self._active: dict[str, Fault] = {}
         self._ahead = 0.0
@@ -50,6 +60,8 @@ class FaultyExchange(MemoryExchange):
         """Let a fault begin; one that lasts goes on until its `end`."""
         if fault.lasts:
             self._active[fault.kind] = fault
+        if fault.kind in CUTTING and self.is_connected:
+            self._feel(fault.kind)
         if fault.kind in ("ws.close", "exchange.down"):
             self.down = self.down or fault.kind == "exchange.down"
             self.cut()
@@ -78,6 +90,9 @@ class FaultyExchange(MemoryExchange):
         elif fault.kind == "exchange.down":
             self.down = "exchange.down" in self._active
 
+    def _feel(self, kind: str) -> None:
+        self.felt.append((asyncio.get_running_loop().time(), kind))
+
     def now(self) -> float:
         """Exchange time: ahead of the loop's by every suspension."""
         return super().now() + self._ahead
@@ -87,16 +102,19 @@ class FaultyExchange(MemoryExchange):
     async def products(self) -> list[Product]:
         """The markets, most active first."""
         await self._request()
+        self._failures = 0
         return await super().products()
 
     async def time(self) -> float:
         """Exchange time."""
         await self._request()
+        self._failures = 0
         return self.now()
 
     async def last_trade(self, symbol: str) -> Message | None:
         """The newest trade there is."""
         await self._request(symbol)
+        self._failures = 0
         return await super().last_trade(symbol)
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> Page:
@@ -114,6 +132,7 @@ class FaultyExchange(MemoryExchange):
         if "rest.shuffle" in self._active:
             self._chance.shuffle(rows)
         await asyncio.sleep(0.05 + self._amount("rest.delay"))
+        self._failures = 0
         return Page(rows=rows, moment=moment)
 
     async def _request(self, symbol: str = "") -> None:
@@ -123,14 +142,25 @@ class FaultyExchange(MemoryExchange):
         if "rest.refuse_pace" in self._active:
             after = self._amount("rest.refuse_pace")
             self.refusals.append((now, after))
+            self._feel("rest.refuse_pace")
             raise RateLimitedError("rest.rate_limited: 429", retry_after=after)
         if "rest.hang" in self._active:
             await asyncio.sleep(TOTAL_TIMEOUT)
+            self._fail()
             raise TransientError("net.timeout: no whole answer in time")
         failing = self._active.get("rest.fail")
         if "rest.status" in self._active or (failing is not None and symbol == failing.symbol):
+            self._fail()
             raise TransientError("503 Service Unavailable")
+        if self.down:
+            self._fail()
         self._check_up()
+
+    def _fail(self) -> None:
+        self._failures += 1
+        self._failed_at = asyncio.get_running_loop().time()
+        if self._failures >= 3:
+            self._feel("rest.failing")
 
     def _amount(self, kind: str) -> float:
         fault = self._active.get(kind)
@@ -143,6 +173,7 @@ class FaultyExchange(MemoryExchange):
         self.connected_at.append(asyncio.get_running_loop().time())
         self._check_up()
         if "ws.refuse" in self._active:
+            self._feel("ws.refuse")
             raise TransientError("net.unreachable: connection refused")
         self.connections += 1
         with self._opened():
@@ -150,6 +181,7 @@ class FaultyExchange(MemoryExchange):
             self._cut = cut
             if "ws.silent" in self._active:
                 self._dead_until = number
+                self._feel("ws.silent")
                 await cut.wait()
             sent = {symbol: self._count(symbol) for symbol in symbols}
             for symbol in symbols:
@@ -161,7 +193,9 @@ class FaultyExchange(MemoryExchange):
                 yield Subscribed(frozenset(acknowledged))
             if "ws.flap" in self._active:
                 await asyncio.sleep(FLAP_AFTER)
+                self._feel("ws.flap")
                 raise TransientError("ws.closed 1001")
+            patient_until = asyncio.get_running_loop().time() + PATIENCE if acknowledged else inf
             while not cut.is_set():
                 await asyncio.sleep(self.beat)
                 if number <= self._dead_until or "ws.stall" in self._active:
@@ -173,6 +207,9 @@ class FaultyExchange(MemoryExchange):
                 if late:
                     acknowledged += late
                     yield Subscribed(frozenset(acknowledged))
+                if len(acknowledged) < len(symbols) and asyncio.get_running_loop().time() > patient_until:
+                    patient_until = inf
+                    self._feel("ws.partial_ack")
             raise TransientError("ws.closed 1001")
 
     @contextmanager
@@ -196,6 +233,18 @@ class FaultyExchange(MemoryExchange):
             self._holes -= 1
             sent.update({symbol: self._count(symbol) for symbol in symbols})
             yield Lost(1)
+        for symbol in self._silent:
+            self._notice_mute(symbol, sent[symbol])
         for symbol in list(self._again):
             sent[symbol] = max(0, sent[symbol] - self._again.pop(symbol))
         yield from super()._frame(symbols, sent)
+
+    def _notice_mute(self, symbol: str, sent: int) -> None:
+        """A symbol that was just heard of misses a trade so old that it has been asked for, unless REST fails too."""
+        times = self._times[symbol]
+        if not 0 < sent < self._count(symbol) or len(self._active) > 1:
+            return
+        age, before = self.now() - times[sent], times[sent] - times[sent - 1]
+        answers = asyncio.get_running_loop().time() > self._failed_at + MUTED_FOR
+        if answers and before < JUST and MUTED_FOR <= age < MUTED_FOR + 2.0:
+            self._feel("ws.mute")

@@ -17,7 +17,6 @@ import msgspec
 
 from livermore_core.context import Context
 from livermore_core.errors import StoreError
-from livermore_core.indicators.indicator import Indicator
 from livermore_core.market.events import Event
 from livermore_core.market.proof import EMPTY_DELAY
 from livermore_core.market.series import Series
@@ -25,12 +24,14 @@ from livermore_core.services import Services
 from livermore_core.status import Status
 from livermore_core.store.protocol import Batch, CandleStore
 from livermore_core.store.sqlite import SqliteStore, open_store
-from livermore_core.testing.checker import SETTLED, Evidence, Violation, check, compared, look
+from livermore_core.testing.checker import Violation, check, compared
+from livermore_core.testing.evidence import SETTLED, Evidence, Reference, look
 from livermore_core.testing.exchange_harness import Harness, Service
 from livermore_core.testing.faults import Fault, fault_schedule, to_text
 from livermore_core.testing.faulty_exchange import FaultyExchange
 from livermore_core.testing.inline_executor import InlineExecutor
 from livermore_core.testing.virtual_time import VirtualTimeLoop, run_virtual
+from livermore_core.testing.voice_checks import STOPPING
 
 # Not on any boundary: 2024-01-03 08:20:34 UTC.
 START = 1_704_270_034.0
@@ -85,14 +86,14 @@ def simulate(
     beat: float = 1.0,
     markets: Mapping[str, float] = MARKETS,
     indicate: Callable[[Context], Awaitable[None]] | None = None,
-    indicators: Mapping[str, tuple[str, Callable[[], Indicator]]] | None = None,
+    indicators: Mapping[str, tuple[str, Reference]] | None = None,
     folder: Path | None = None,
 ) -> Outcome:
     """Run `hours` of exchange time on a clock of its own; the same arguments give the same run, event for event.
 
     `faults` are drawn from the seed if they are not given; `beat` are the seconds from frame to frame. `indicate` is
-    the `indicators` stage, `indicators` maps each name to "module:Class" and to what makes one. The store lies in
-    `folder`, or in a temporary one.
+    the `indicators` stage, `indicators` maps each name to "module:Class" and to what its values are held against. The
+    store lies in `folder`, or in a temporary one.
     """
     if faults is None:
         faults = fault_schedule(seed, hours, list(markets), per_hour)
@@ -120,7 +121,7 @@ class _Run:
         beat: float,
         markets: dict[str, float],
         indicate: Callable[[Context], Awaitable[None]] | None,
-        indicators: Mapping[str, tuple[str, Callable[[], Indicator]]],
+        indicators: Mapping[str, tuple[str, Reference]],
         folder: Path,
     ) -> None:
         self.seed, self.hours, self.faults = seed, hours, list(faults)
@@ -131,9 +132,11 @@ class _Run:
         self.written: list[tuple[float, Batch]] = []
         self.published: list[tuple[int, Event]] = []
         self.said: list[tuple[float, str, Mapping[str, Any]]] = []
+        self.shown: list[tuple[float, str, Mapping[str, str]]] = []
         self.problems: list[Violation] = []
         self._indicate, self._indicators, self._folder = indicate, indicators, folder
         self._process: asyncio.Task[None] | None = None
+        self._alive: _Process | None = None
         self._running: _Process | None = None
         self._store: SqliteStore | None = None
         self._baseline = 0
@@ -186,7 +189,7 @@ class _Run:
         url = f"sqlite:///{self._folder / 'store.sqlite'}"
         async with open_store(url, executor=InlineExecutor()) as store:
             self._store = store
-            process = _Process(self, store)
+            process = self._alive = _Process(self, store)
             try:
                 await process.following.backfill(process.context)
                 self._look_at_the_backfill(process)
@@ -197,9 +200,9 @@ class _Run:
                 self._running = process
                 await process.services.broken
             finally:
-                self._running = self._store = None
+                self._running = self._store = self._alive = None
                 await process.services.stop()
-                self.said += process.said
+                self.said += [*process.said, (asyncio.get_running_loop().time(), STOPPING, {})]
 
     def _look_at_the_backfill(self, process: _Process) -> None:
         """A series is complete up to now, as far as it can be proven, or said to be incomplete."""
@@ -219,6 +222,9 @@ class _Run:
         cut_since: float | None = None
         while True:
             await asyncio.sleep(STATUS_EVERY)
+            if self._alive is not None:
+                status = self._alive.status
+                self.shown.append((loop.time(), status.state(), status.reasons()))
             if self._running is None or self.exchange.is_connected:
                 cut_since = None
                 continue
@@ -310,7 +316,10 @@ class _Run:
             most_open=self.exchange.most_open,
             rate=self.exchange.requests_per_second,
             said=said,
-            makers={name: make for name, (_, make) in self._indicators.items()},
+            references={name: reference for name, (_, reference) in self._indicators.items()},
+            faults=self.faults,
+            felt=self.exchange.felt,
+            shown=self.shown,
         )
 
     def _count_waiting(self) -> None:
@@ -337,7 +346,7 @@ class _Process(Harness):
             indicator_types={name: place for name, (place, _) in names.items()},
         )
         self.services = Services(self._report)
-        self.status = Status(lambda: self.services.failed_owners, self._report)
+        self.status = Status(self.services.degraded, self._report)
         self.status.exchanges = {self.following.name: self.following}
         publish = self.bus.publish
 
@@ -359,7 +368,12 @@ class _Journal:
         self._store, self._run = store, run
 
     async def transact(self, batch: Batch) -> str:
-        cursor = await self._store.transact(batch)
+        try:
+            cursor = await self._store.transact(batch)
+        except StoreError:
+            if any(change.covered or change.uncovered for change in batch.changes):
+                self._run.exchange.felt.append((asyncio.get_running_loop().time(), "store.full"))
+            raise
         self._run.written.append((self._run.exchange.now(), batch))
         return cursor
 
