@@ -213,5 +213,5 @@ def _without(batch: Batch, starts: Mapping[Series, int]) -> Batch:
             )
             for change in batch.changes
         ],
-        events=batch.events,
+        events=[event for event in batch.events if (event.until or event.time + 1) > starts.get(event.series, 0)],
     )

@@ -88,7 +88,9 @@ class Round:
             found = [] if await self._is_complete() else [Violation("H5", f"not complete {WITHIN:g} s after the last")]
             async with open_reader(f"sqlite:///{self.path}") as store:
                 references = {"macd-v": slow_macd_v}
-                evidence = await look(store, self.series, now=self.exchange.clock.now(), references=references)
+                evidence = await look(
+                    store, self.series, now=self.exchange.clock.now(), references=references, trimmed=True
+                )
             found += check(still_kept(evidence), self._truth)
             found += [Violation("E1", what) for what in left_open(evidence)]
             code = await livermore.stop()

@@ -14,8 +14,9 @@ import pytest
 from livermore_indicators import IndicatorCalculationService
 from slow_macd_v import slow_macd_v
 
-from livermore_core import Context
-from livermore_core.testing import Fault, Outcome, fault_schedule, simulate
+from livermore_core import Context, Series
+from livermore_core.testing import Evidence, Fault, Outcome, fault_schedule, simulate
+from livermore_core.testing.evidence import settled
 from livermore_core.testing.faults import KINDS, from_text, to_text
 from livermore_core.testing.simulation import MARKETS
 
@@ -86,6 +87,58 @@ def test_eight_hours_without_the_exchange_invent_nothing_and_say_little_R05() ->
     )
     assert max(lines.values()) == 1
     assert {event for event, _ in lines} <= {"feed.lost", "exchange.unavailable", "gap.opened"}
+
+
+def test_one_tape_under_two_schedules_ends_in_the_same_candles_coverage_and_values_S10() -> None:
+    schedules: list[list[Fault]] = [
+        [],
+        [
+            Fault(at=FIRST, kind="ws.close"),
+            Fault(at=FIRST + 200, kind="ws.skip", symbol="P02-USD", amount=3),
+            Fault(at=FIRST + 400, kind="store.full", lasts=60),
+            Fault(at=FIRST + 600, kind="exchange.down", lasts=400),
+        ],
+        [
+            Fault(at=FIRST, kind="rest.lag", lasts=300, amount=60),
+            Fault(at=FIRST + 50, kind="ws.blackhole"),
+            Fault(at=FIRST + 500, kind="process.restart", amount=300),
+        ],
+    ]
+    untroubled, *troubled = [end_of(faults) for faults in schedules]
+    assert sum(len(candles) for candles, _, _ in untroubled.values()) > 2_000
+    for end in troubled:
+        assert end.keys() == untroubled.keys()
+        for series, (candles, coverage, values) in end.items():
+            assert candles == untroubled[series][0], series
+            assert coverage == untroubled[series][1], series
+            # A start at another place of history leaves a trace; a replay leaves none.
+            assert values == pytest.approx(untroubled[series][2], abs=0.001), series
+
+
+End = dict[Series, tuple[list[tuple[object, ...]], list[tuple[int, int]], dict[str, float]]]
+
+
+def end_of(faults: list[Fault]) -> End:
+    """What the store holds in the end, but for revisions, sources and the last bit of a volume."""
+    seen: list[Evidence] = []
+    outcome = run(8, 0.6, faults=faults, markets=FEW, see=seen.append)
+    assert outcome.violations == []
+    (evidence,) = seen
+    end: End = {}
+    for series in evidence.series:
+        since, until = settled(evidence, series)
+        rows = [row for row in evidence.rows[series] if since <= row.time < until]
+        candles: list[tuple[object, ...]] = [
+            (row.time, row.open, row.high, row.low, row.close, round(row.volume, 6)) for row in rows
+        ]
+        outputs = {
+            name: number
+            for value in evidence.values[series]
+            for name, number in ({"time": float(value.time)} | dict(value.outputs)).items()
+            if isinstance(number, float)
+        }
+        end[series] = candles, evidence.coverage[series].within(since, until), outputs
+    return end
 
 
 def test_the_same_seed_is_the_same_run_in_another_process_and_time_zone_V5_T07() -> None:

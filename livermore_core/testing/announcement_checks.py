@@ -89,27 +89,34 @@ def _durable(evidence: Evidence) -> Iterator[str]:
 
 
 def _atomic(evidence: Evidence) -> Iterator[str]:
-    """A row and its announcement are one transaction: neither is written without the other, or stands without it."""
+    """A row and its announcement are one transaction: neither is written before the other, or stands without it."""
     ranges: dict[Series, Intervals] = defaultdict(Intervals)
     single: set[tuple[Series, int, int]] = set()
+    silent: set[tuple[Series, int, int]] = set()
     for _, batch in evidence.written:
         rows = {(each.series, row.time, row.revision) for each in batch.changes for row in each.rows}
         for event in batch.events:
+            bucket = (event.series, event.time, event.revision)
             if event.kind == BACKFILLED:
                 ranges[event.series].add(event.time, event.until or event.time)
             elif event.candle is not None:
-                single.add((event.series, event.time, event.revision))
-                if (event.series, event.time, event.revision) not in rows:
+                single.add(bucket)
+                if bucket not in rows:
                     yield f"{event.kind} of {event.series} {event.time}: announced by a transaction without its row"
-        for series, time, revision in rows - single:
-            if revision or not ranges[series].covers(time, time + 1):
-                yield f"{series} {time}: revision {revision} was written by a transaction that does not announce it"
-    there = {
-        (series, row.time) for held in (evidence.rows, evidence.hidden) for series, rows in held.items() for row in rows
-    }
+        for series, time, revision in silent & single:
+            yield f"{series} {time}: revision {revision} was announced after the transaction that wrote it"
+        told = {each for each in rows if each[2] == 0 and ranges[each[0]].covers(each[1], each[1] + 1)}
+        silent = (silent | rows) - single - told
+    yield from _rowless(evidence)
+
+
+def _rowless(evidence: Evidence) -> Iterator[str]:
+    """Announcements of candles of which no row is left, at this revision or a later one."""
+    held = [evidence.rows, evidence.hidden]
+    there = {(series, row.time): row.revision for each in held for series, rows in each.items() for row in rows}
     for event in evidence.log:
-        if event.kind in (CLOSED, HEALED) and (event.series, event.time) not in there:
-            yield f"{event.kind} of {event.series} {event.time}: there is no row"
+        if event.candle is not None and there.get((event.series, event.time), -1) < event.revision:
+            yield f"{event.kind} of {event.series} {event.time}: there is no row of revision {event.revision}"
 
 
 def _no_ghost(evidence: Evidence) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,15 @@ def _few_lines(evidence: Evidence) -> Iterator[str]:
             yield f"{count} lines of {event} in one minute"
 
 
+def _plain(evidence: Evidence) -> Iterator[str]:
+    """Each report is a line of JSON as it is."""
+    for moment, event, fields in evidence.said:
+        try:
+            json.dumps(dict(fields), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            yield f"{event} at {moment:.1f}: {error}"
+
+
 # Progress is paced by itself, and a gap is said once for each series that has it.
 _PER_CANDLE = frozenset({"backfill.progress", "gap.opened", "gap.healed"})
 
@@ -55,5 +65,6 @@ CONDUCT_CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "X1": _rate,
     "X2": _no_storm,
     "X4": _one_connection,
+    "L2": _plain,
     "L3": _few_lines,
 }

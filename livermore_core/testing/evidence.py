@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -24,23 +24,18 @@ Truth = Callable[[str, str, int, int], Sequence[Row]]
 Reference = Callable[[Sequence[Candle]], Sequence[Mapping[str, Any]]]
 
 
-class Violation(NamedTuple):
-    """An invariant that does not hold, and where."""
-
-    invariant: str
-    what: str
-
-
 class Evidence(msgspec.Struct, kw_only=True):
     """What a run left behind.
 
     `now` is the exchange's clock at the end. `rows`, `hidden`, `coverage`, `values` and `log` are what the store holds;
     `written` the acknowledged batches with the exchange's moment, `published` the announcements, each with how many
-    batches had been acknowledged before it; `asked`,
-    `connected_at` and `refusals` (moment, seconds to wait) what the exchange saw, by the loop's clock; `said` the
-    reports (the loop's seconds, event, fields), "stopping" where a process ended. `references` tell by an indicator's
-    name what it should say. `faults` were injected (None: not known), `felt` are the moments and kinds of those that
-    somebody must have noticed; `shown` is what the status said: moment, state, and reasons by what they are about.
+    batches had been acknowledged before it; `trimmed`: old candles went by retention.
+
+    `asked`, `connected_at` and `refusals` (moment, seconds to wait) are what the exchange saw, by the loop's clock;
+    `said` the reports (the loop's seconds, event, fields), "stopping" where a process ended. `faults` were injected
+    (None: not known), `felt` are the moments and kinds of those that somebody must have noticed; `shown` is what the
+    status said: moment, state, and reasons by what they are about. `references` tell by an indicator's name what it
+    should say.
     """
 
     now: float
@@ -58,6 +53,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     most_open: int = 0
     rate: float = 10.0
     said: list[tuple[float, str, Mapping[str, Any]]] = msgspec.field(default_factory=list)
+    trimmed: bool = False
     references: dict[str, Reference] = msgspec.field(default_factory=dict)
     faults: list[Fault] | None = None
     felt: list[tuple[float, str]] = msgspec.field(default_factory=list)

@@ -88,12 +88,13 @@ def simulate(
     indicate: Callable[[Context], Awaitable[None]] | None = None,
     indicators: Mapping[str, tuple[str, Reference]] | None = None,
     folder: Path | None = None,
+    see: Callable[[Evidence], None] | None = None,
 ) -> Outcome:
     """Run `hours` of exchange time on a clock of its own; the same arguments give the same run, event for event.
 
     `faults` are drawn from the seed if they are not given; `beat` are the seconds from frame to frame. `indicate` is
     the `indicators` stage, `indicators` maps each name to "module:Class" and to what its values are held against. The
-    store lies in `folder`, or in a temporary one.
+    store lies in `folder`, or in a temporary one. `see` is shown the evidence.
     """
     if faults is None:
         faults = fault_schedule(seed, hours, list(markets), per_hour)
@@ -101,6 +102,7 @@ def simulate(
     random.seed(f"kit:{seed}")  # the jitter of back-off
     with tempfile.TemporaryDirectory(prefix="livermore-simulation-", dir=folder) as place:
         run = _Run(seed, hours, faults, beat, dict(markets), indicate, indicators or {}, Path(place))
+        run.see = see
         try:
             outcome = run_virtual(run.run())
         except BaseException as error:
@@ -134,6 +136,7 @@ class _Run:
         self.said: list[tuple[float, str, Mapping[str, Any]]] = []
         self.shown: list[tuple[float, str, Mapping[str, str]]] = []
         self.problems: list[Violation] = []
+        self.see: Callable[[Evidence], None] | None = None
         self._indicate, self._indicators, self._folder = indicate, indicators, folder
         self._process: asyncio.Task[None] | None = None
         self._alive: _Process | None = None
@@ -155,6 +158,8 @@ class _Run:
             self.problems.append(Violation("H5", f"not live and complete {healed:.0f} s after the last fault"))
         await asyncio.sleep(max(SETTLED + 60.0, self.hours * 3600.0 - loop.time()))
         evidence = await self._evidence()
+        if self.see is not None:
+            self.see(evidence)
         self._count_waiting()
         watching.cancel()
         await asyncio.wait([watching])

@@ -66,6 +66,8 @@ def _differences(
     rows = evidence.rows[series]
     times = [row.time for row in rows]
     for since in sorted({value.since for value in values}):
+        if evidence.trimmed and since < (evidence.coverage[series].start or 0):
+            continue  # what it was made of is gone
         last = max(value.time for value in values if value.since == since)
         inside = rows[bisect_left(times, since) : bisect_left(times, last + 1)]
         if not evidence.coverage[series].covers(since, last + WIDTHS[series.timeframe]):
