@@ -22,6 +22,7 @@ from livermore_core.services import Report, Services
 from livermore_core.stage_runner import StageRunner
 from livermore_core.status import Status
 from livermore_core.supervisor import Supervisor
+from livermore_core.vitals import Vitals
 
 
 class App:
@@ -131,7 +132,9 @@ class App:
             self.exchanges[name] = self._following(name, client, store)
         stack.push_async_callback(self._services.stop)
         self._services.broken.add_done_callback(self._gave_up)
-        status.change(exchanges=self.exchanges)
+        vitals = Vitals(self._report, self.plugins.found, self._end, ceiling=self.settings.memory_ceiling)
+        await self._services.start("livermore", vitals.run, name="vitals")
+        status.change(exchanges=self.exchanges, vitals=vitals)
         await self._services.start("livermore", status.service(store), name="status")
         return store
 

@@ -13,7 +13,12 @@ from livermore_core.services import Report
 MEND = "look with `livermore doctor`; `livermore demo` needs no network"
 RESERVED = frozenset({"event", "level", "timestamp"})
 # What has no end that could be said; a script that reads the log knows events by name, not by level.
-FINAL = ("failed", "given_up", "unstoppable", "slow", "broken", "unknown", "rebuilt", "unclosed", "overdue", "note")
+# fmt: off
+FINAL = (
+    "failed", "given_up", "unstoppable", "slow", "broken", "unknown", "rebuilt", "unclosed", "overdue", "note",
+    "lag", "stepped", "resumed",
+)
+# fmt: on
 
 
 def is_alarm(event: str) -> bool:

@@ -17,6 +17,7 @@ from livermore_core.version import __version__
 if TYPE_CHECKING:
     from livermore_core.exchange.following import Following
     from livermore_core.store.protocol import CandleStore
+    from livermore_core.vitals import Vitals
 
 EVERY = 5.0
 # Many changes at once are one row.
@@ -40,6 +41,7 @@ class Status:
         self.is_ready = False
         self.ended = ""
         self.exchanges: dict[str, Following] = {}
+        self.vitals: Vitals | None = None
         self._degraded = degraded
         self._unwritten = Trouble("status.unwritten", report)
         self._started = datetime.now(UTC)
@@ -53,7 +55,7 @@ class Status:
 
     def reasons(self) -> dict[str, str]:
         """Why the run is not, or not wholly, live: plugins and exchanges by name, and what of an exchange it is."""
-        reasons = dict(self._degraded())
+        reasons = {**self._degraded(), **(self.vitals.reasons() if self.vitals is not None else {})}
         for name, following in self.exchanges.items():
             reasons |= {part: trouble.reason for part, trouble in following.troubles().items()}
             if self.is_ready and not following.is_live():
@@ -86,6 +88,7 @@ class Status:
             "state": self.state(),
             "reasons": self.reasons(),
             "stage": self.stage,
+            "vitals": self.vitals.row() if self.vitals is not None else {},
             "exchanges": [following.status() for following in self.exchanges.values()],
             "heartbeat": _iso(now),
             "heartbeat_epoch": now.timestamp(),

@@ -67,6 +67,9 @@ class CoreSettings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least that is said"
     )
+    memory_ceiling: int | None = Field(
+        default=None, ge=20, le=10_000_000, description="MB of memory above which a run ends with 70; none if not set"
+    )
     retention: dict[str, int] = Field(
         default_factory=dict,
         description="candles kept per timeframe, at least twice the depth; 20000, shared store 2000",

@@ -20,6 +20,7 @@ PAIRS = {
     "store.error": "store.well",
     "status.unwritten": "status.written",
     "service.failed": "service.restored",
+    "mem.high": "mem.well",
 }
 _CODE = re.compile(r"[a-z]+(\.[a-z_]+)+(?=[: ]|$)")
 
