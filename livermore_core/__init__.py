@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from livermore_core.errors import BadResponseError as BadResponseError
     from livermore_core.errors import ConfigurationError as ConfigurationError
     from livermore_core.errors import CredentialsError as CredentialsError
+    from livermore_core.errors import CursorExpiredError as CursorExpiredError
     from livermore_core.errors import ExchangeError as ExchangeError
     from livermore_core.errors import ExitCode as ExitCode
     from livermore_core.errors import LivermoreError as LivermoreError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from livermore_core.errors import PluginError as PluginError
     from livermore_core.errors import RateLimitedError as RateLimitedError
     from livermore_core.errors import StoreAbsentError as StoreAbsentError
+    from livermore_core.errors import StoreCorruptError as StoreCorruptError
     from livermore_core.errors import StoreError as StoreError
     from livermore_core.errors import StoreHeldError as StoreHeldError
     from livermore_core.errors import TransientError as TransientError
@@ -79,6 +81,7 @@ _HOME = {
     "ConfigurationError": "errors",
     "Context": "context",
     "CredentialsError": "errors",
+    "CursorExpiredError": "errors",
     "DEFAULT_BACKFILL_CONFIG": "exchange.backfill",
     "Ema": "indicators.averages",
     "Event": "market.events",
@@ -110,6 +113,7 @@ _HOME = {
     "StartupBackfillService": "exchange.backfill",
     "Store": "contributions",
     "StoreAbsentError": "errors",
+    "StoreCorruptError": "errors",
     "StoreError": "errors",
     "StoreHeldError": "errors",
     "Subscribed": "exchange.protocol",

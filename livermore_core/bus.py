@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
 
-from livermore_core.market.events import COMMITTED, Event
+from livermore_core.errors import near
+from livermore_core.market.events import COMMITTED, KINDS, Event
 
 BOUND = 100_000
 
@@ -15,9 +16,9 @@ BOUND = 100_000
 class Subscription:
     """A listener's own queue, oldest first. `lost` counts events that the bound dropped (read the event log then)."""
 
-    def __init__(self, bus: Bus, kinds: Iterable[str] | None, bound: int) -> None:
+    def __init__(self, bus: Bus, kinds: frozenset[str] | None, bound: int) -> None:
         self._bus = bus
-        self._kinds = None if kinds is None else frozenset(kinds)
+        self._kinds = kinds
         self._queue: deque[Event] = deque()
         self._bound = bound
         self._wake = asyncio.Event()
@@ -70,7 +71,10 @@ class Bus:
         return bool(self._listening(kind))
 
     def subscribe(self, kinds: Iterable[str] | None = COMMITTED, bound: int = BOUND) -> Subscription:
-        """A subscription to `kinds` (None: every kind), active inside its `with` block."""
+        """A subscription to `kinds` (None: every kind), active inside its `with` block. Raises ValueError."""
+        kinds = None if kinds is None else frozenset(kinds)
+        for kind in sorted((kinds or frozenset()) - KINDS):
+            raise ValueError(f"{kind!r} is no kind of event{near(kind, KINDS)}; known: {', '.join(sorted(KINDS))}")
         return Subscription(self, kinds, bound)
 
     def join(self, subscription: Subscription) -> None:

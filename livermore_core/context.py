@@ -65,7 +65,7 @@ class Context:
         self._bus.publish(event)
 
     def subscribe(self, kinds: Iterable[str] | None = COMMITTED) -> Subscription:
-        """A queue of announcements, active inside its `with` block."""
+        """A queue of announcements, active inside its `with` block. Raises ValueError for a word that is no kind."""
         return self._bus.subscribe(kinds)
 
     def progress(self, event: str, **fields: Any) -> None:

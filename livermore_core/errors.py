@@ -5,7 +5,9 @@ LivermoreError                   exit 70
 │   └── PluginError              exit 78   fix or disable the plugin
 ├── CredentialsError             exit 77   fix the key or its rights
 ├── StoreError                   exit 74   the store cannot be read or written
+│   ├── StoreCorruptError        exit 74   its file is damaged; the next start sets it aside
 │   └── StoreHeldError           exit 75   another instance holds the store
+├── CursorExpiredError                     events after a cursor are gone; read a snapshot first
 ├── UnavailableError             exit 69   what was required did not come up in time
 └── ExchangeError                          an exchange's answer
     ├── TransientError                     ask again later
@@ -65,6 +67,10 @@ class StoreError(LivermoreError):
     exit_code = ExitCode.STORE
 
 
+class StoreCorruptError(StoreError):
+    """What the store keeps is damaged: nothing it says can be relied on."""
+
+
 class StoreHeldError(StoreError):
     """Another instance holds the store."""
 
@@ -75,6 +81,17 @@ class StoreAbsentError(StoreError):
     """There is no store to read: the answer to any question about it is no."""
 
     exit_code = ExitCode.ANSWER_IS_NO
+
+
+class CursorExpiredError(LivermoreError):
+    """Events after a cursor are no longer kept; everything after the cursor `oldest` is."""
+
+    def __init__(self, cursor: str, oldest: str) -> None:
+        super().__init__(
+            f"cursor.expired: the log does not reach back to {cursor!r}, or is not the one that gave it;"
+            f" read a snapshot, then the events after {oldest!r}"
+        )
+        self.cursor, self.oldest = cursor, oldest
 
 
 class UnavailableError(LivermoreError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import pytest
 
 from livermore_core.bus import Bus
@@ -39,6 +42,13 @@ async def test_what_is_published_reaches_all_who_want_its_kind_and_nobody_else_N
         assert len(await all_kinds.get()) == len(await one.get()) == 1
         assert len(committed._queue) == (kind in COMMITTED)
         assert bus.wants(kind)
+
+
+@pytest.mark.parametrize("kinds", [{"candle.close"}, {CLOSED, "candle.close"}, ["Candle.closed"], "candle.closed"])
+def test_a_word_that_is_no_kind_is_refused_with_what_was_perhaps_meant_N15(kinds: Iterable[str]) -> None:
+    meant = "" if isinstance(kinds, str) else ", did you mean 'candle.closed'?"
+    with pytest.raises(ValueError, match=rf"is no kind of event{re.escape(meant)}.*; known: candle.closed,"):
+        Bus().subscribe(kinds)
 
 
 async def test_an_event_cannot_be_changed_by_who_hears_it_P16() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from livermore_core import StoreError, StoreHeldError
+from livermore_core import CursorExpiredError, StoreError, StoreHeldError
 from livermore_core.store.schema import create
 from livermore_core.store.sqlite import SqliteStore, open_store
 from livermore_core.testing.store_contract import SERIES, change
@@ -102,6 +102,19 @@ async def test_a_file_that_is_overwritten_answers_nothing_and_the_next_start_set
     async with open_store(url(path)) as store:
         assert store.rebuilt is not None
         assert await minutes(store) == []
+
+
+async def test_a_cursor_of_the_file_that_was_set_aside_is_refused_and_not_taken_for_one_of_the_new_D05_N05(
+    path: Path,
+) -> None:
+    async with open_store(url(path)) as store:
+        cursor = await store.transact(change(1, 2, 3))
+    overwrite(path)
+    async with open_store(url(path)) as store:
+        await store.transact(change(4))
+        with pytest.raises(CursorExpiredError) as caught:
+            await store.events(cursor)
+        assert [event.time // 60 for _, event in await store.events(caught.value.oldest)] == [4]
 
 
 async def test_a_reader_holds_no_snapshot_between_two_looks_so_that_the_log_can_be_emptied_D07(path: Path) -> None:

@@ -18,6 +18,7 @@ COMMITTED = frozenset({CLOSED, HEALED, REVISED, GAP, BACKFILLED, VALUE, CORRECTE
 
 OPEN = "candle.open"
 PREVIEW = "indicator.preview"
+KINDS = COMMITTED | {OPEN, PREVIEW}
 
 
 class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -72,7 +72,10 @@ class CandleStore(Protocol):
         """The latest value of each indicator on the series, sorted by indicator, state included."""
 
     async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
-        """Up to `limit` events after the cursor, in order, each with its own cursor; "" is the oldest kept."""
+        """Up to `limit` events after the cursor, in order, each with its own cursor; "" begins with the oldest kept.
+
+        Raises CursorExpiredError where some of them are no longer kept, or the cursor is not of this log.
+        """
 
     async def head(self) -> str:
         """The cursor after the newest event."""
@@ -83,8 +86,8 @@ class CandleStore(Protocol):
     async def read_status(self) -> dict[str, Any] | None:
         """The status row, or None where there never was one."""
 
-    async def trim(self, keep: Mapping[str, int]) -> int:
+    async def trim(self, keep: Mapping[str, int], events: int = EVENTS_KEPT) -> int:
         """Keep the newest `keep[timeframe]` candles per series; older rows and their coverage go in one transaction.
 
-        Of the event log the newest EVENTS_KEPT are kept. Returns the number of rows deleted.
+        Of the event log no more than the newest `events` are kept. Returns the number of rows deleted.
         """

@@ -32,6 +32,15 @@ CREATE TABLE IF NOT EXISTS indicator_values (
 CREATE TABLE IF NOT EXISTS status (only INTEGER PRIMARY KEY CHECK (only = 1), payload BLOB NOT NULL);
 """
 
+# One look at the log: the last position that was trimmed, the newest one, and a row per event after a position.
+EVENTS_AFTER = """
+SELECT * FROM
+    (SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0),
+            coalesce((SELECT max(position) FROM events), 0))
+LEFT JOIN (SELECT position, payload FROM events WHERE position > ? ORDER BY position LIMIT ?)
+ORDER BY position
+"""
+
 COLUMNS = "time, open, high, low, close, volume, revision, source"
 
 Row = tuple[int, float, float, float, float, float, int, int]

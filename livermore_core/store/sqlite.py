@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from livermore_core.errors import StoreError
+from livermore_core.errors import CursorExpiredError, StoreError
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
-from livermore_core.store.protocol import Batch
-from livermore_core.store.schema import COLUMNS, absent, to_candle
+from livermore_core.store.protocol import EVENTS_KEPT, Batch
+from livermore_core.store.schema import COLUMNS, EVENTS_AFTER, absent, to_candle
 from livermore_core.store.sqlite_file import connect, make_room, path_of, said, set_aside_if_corrupt
 from livermore_core.store.sqlite_writer import Writer
 
@@ -163,11 +163,12 @@ class SqliteStore:
 
     async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        rows = await self._rows(
-            "SELECT position, payload FROM events WHERE position > ? ORDER BY position LIMIT ?",
-            (int(after.rpartition("-")[2] or 0), limit),
-        )
-        return [(f"1-{position}", msgspec.msgpack.decode(payload, type=Event)) for position, payload in rows]
+        position = int(after.rpartition("-")[2] or 0)
+        rows = await self._rows(EVENTS_AFTER, (position, limit))
+        forgotten, newest = rows[0][:2]
+        if after and not forgotten <= position <= newest:
+            raise CursorExpiredError(after, f"1-{forgotten}")
+        return [(f"1-{each}", msgspec.msgpack.decode(payload, type=Event)) for _, _, each, payload in rows if each]
 
     async def head(self) -> str:
         """The cursor after the newest event."""
@@ -189,9 +190,9 @@ class SqliteStore:
         if found != "ok":
             raise StoreError(f"{self.path}: {' '.join(found.split())}")
 
-    async def trim(self, keep: Mapping[str, int]) -> int:
-        """Keep the newest candles per series."""
-        return await self._run(self._writer.trim, dict(keep))
+    async def trim(self, keep: Mapping[str, int], events: int = EVENTS_KEPT) -> int:
+        """Keep the newest candles per series, and the newest events."""
+        return await self._run(self._writer.trim, dict(keep), events)
 
     async def _rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
         return await self._run(lambda: self._connection.execute(statement, parameters).fetchall())

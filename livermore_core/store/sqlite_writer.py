@@ -12,7 +12,7 @@ from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
-from livermore_core.store.protocol import EVENTS_KEPT, Batch, SeriesChange
+from livermore_core.store.protocol import Batch, SeriesChange
 from livermore_core.store.schema import to_row
 
 
@@ -40,8 +40,8 @@ class Writer:
     def write_status(self, payload: bytes) -> None:
         self._connection.execute("INSERT OR REPLACE INTO status VALUES (1, ?)", (payload,))
 
-    def trim(self, keep: Mapping[str, int]) -> int:
-        """Delete all but the newest rows of each series, and their coverage, in one transaction."""
+    def trim(self, keep: Mapping[str, int], events: int) -> int:
+        """Delete all but the newest rows of each series, their coverage, and old events, in one transaction."""
         deleted = 0
         execute = self._connection.execute
         with _Transaction(self._connection):
@@ -57,8 +57,18 @@ class Writer:
                 coverage = self._coverage(identity)
                 coverage.remove(0, edge[0])
                 self._replace_coverage(identity, coverage)
-            execute("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?", (EVENTS_KEPT,))
+            self._forget(events)
         return deleted
+
+    def _forget(self, kept: int) -> None:
+        """Delete old events, and remember the last of them: a reader may not have come so far."""
+        execute = self._connection.execute
+        (last,) = execute(
+            "SELECT max(position) FROM events WHERE position <= (SELECT max(position) FROM events) - ?", (kept,)
+        ).fetchone()
+        if last is not None:
+            execute("DELETE FROM events WHERE position <= ?", (last,))
+            execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (last,))
 
     def _together(self, batches: Sequence[Batch]) -> list[str | StoreError]:
         cursors: list[str | StoreError] = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from livermore_core.errors import CursorExpiredError
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
-from livermore_core.store.protocol import Batch, SeriesChange
+from livermore_core.store.protocol import EVENTS_KEPT, Batch, SeriesChange
 
 
 class MemoryStore:
@@ -21,6 +22,7 @@ class MemoryStore:
         self._coverage: dict[Series, Intervals] = {}
         self._values: dict[Series, dict[str, IndicatorValue]] = {}
         self._events: list[Event] = []
+        self._forgotten = 0
         self._keys: set[tuple[object, ...]] = set()
         self._status: dict[str, Any] | None = None
 
@@ -34,7 +36,7 @@ class MemoryStore:
             if key not in self._keys:
                 self._keys.add(key)
                 self._events.append(event)
-        return str(len(self._events))
+        return await self.head()
 
     async def candles(
         self, series: Series, *, last: int | None = None, since: int | None = None, until: int | None = None
@@ -65,15 +67,15 @@ class MemoryStore:
 
     async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        first = int(after or 0)
-        return [
-            (str(position), event)
-            for position, event in enumerate(self._events[first : first + limit], start=first + 1)
-        ]
+        first = int(after or self._forgotten) - self._forgotten
+        if not 0 <= first <= len(self._events):
+            raise CursorExpiredError(after, str(self._forgotten))
+        events = self._events[first : first + limit]
+        return [(str(position), event) for position, event in enumerate(events, start=self._forgotten + first + 1)]
 
     async def head(self) -> str:
         """The cursor after the newest event."""
-        return str(len(self._events))
+        return str(self._forgotten + len(self._events))
 
     async def write_status(self, status: Mapping[str, Any]) -> None:
         """Replace the status row."""
@@ -83,8 +85,11 @@ class MemoryStore:
         """The status row."""
         return self._status
 
-    async def trim(self, keep: Mapping[str, int]) -> int:
-        """Keep the newest candles per series."""
+    async def trim(self, keep: Mapping[str, int], events: int = EVENTS_KEPT) -> int:
+        """Keep the newest candles per series, and the newest events."""
+        too_many = max(0, len(self._events) - events)
+        self._forgotten += too_many
+        del self._events[:too_many]
         gone = 0
         for series, rows in self._rows.items():
             count = keep.get(series.timeframe)

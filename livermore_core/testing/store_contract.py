@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from livermore_core.errors import CursorExpiredError
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import CLOSED, VALUE, Event, IndicatorValue
 from livermore_core.market.series import Series
@@ -87,6 +90,36 @@ class StoreContract:
         assert seen == [60 * minute for minute in range(1, 8)]
         await store.transact(change(9))
         assert [event.time for _, event in await store.events(cursor)] == [540]
+
+    async def test_a_cursor_that_the_log_no_longer_reaches_is_refused_with_the_oldest_there_is_N05(
+        self, store: CandleStore
+    ) -> None:
+        origin = await store.head()
+        await store.transact(change(*range(1, 11)))
+        cursors = [cursor for cursor, _ in await store.events()]
+        await store.trim({}, events=4)
+        for old in (origin, cursors[0], cursors[4]):
+            with pytest.raises(CursorExpiredError, match="read a snapshot") as caught:
+                await store.events(old, limit=1)
+            assert caught.value.oldest == cursors[5]
+        await store.transact(change(11))
+        for sound in ("", cursors[5]):
+            assert [event.time // 60 for _, event in await store.events(sound)] == [7, 8, 9, 10, 11]
+        await store.trim({}, events=1)
+        assert await store.events(await store.head()) == []
+        with pytest.raises(CursorExpiredError):
+            await store.events(cursors[5])
+
+    async def test_nothing_was_lost_between_a_cursor_and_the_oldest_event_although_some_came_twice_N05(
+        self, store: CandleStore
+    ) -> None:
+        await store.transact(change(1))
+        cursor = await store.head()
+        for _ in range(5):
+            await store.transact(change(1))
+        await store.transact(change(2))
+        await store.trim({}, events=1)
+        assert [event.time // 60 for _, event in await store.events(cursor)] == [2]
 
     async def test_the_latest_value_of_each_indicator_is_kept_with_its_state(self, store: CandleStore) -> None:
         for time in (60, 120):
