@@ -23,6 +23,7 @@ from livermore_core import (
     TransientError,
     UnknownSymbolError,
 )
+from livermore_core.exchange.backlog import MOST_MINUTES
 from livermore_core.market.events import CLOSED, Event
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.testing import Fault, Harness, MemoryExchange, MemoryStore, harness, run_virtual
@@ -168,17 +169,50 @@ def test_a_store_that_takes_minutes_holds_up_neither_the_feed_nor_the_truth_W35_
                 await heard.get()
                 frames = feed.frames
                 await asyncio.sleep(300.0)
-                taken, waiting, heard_meanwhile = feed.frames - frames, feed.waiting, len(heard._queue)
+                taken, waiting, heard_meanwhile = feed.frames - frames, feed.backlog.minutes, len(heard._queue)
                 store.gate.set()
                 await asyncio.sleep(200.0)
                 return taken, waiting, heard_meanwhile, client.connections, await compared(found, client, START)
 
     taken, waiting, heard_meanwhile, connections, rows = run_virtual(held())
     assert taken > 1000
-    assert 5 <= waiting <= 50
+    assert 5 <= waiting <= 6
     assert heard_meanwhile == 0
     assert connections == 1
     assert rows > 12
+
+
+def test_a_store_that_hangs_for_hours_costs_neither_memory_nor_truth_W35() -> None:
+    """What queues is bounded; what is shed is said, asked of REST, and there in the end."""
+
+    async def hung() -> tuple[int, int, int, list[str], int, int]:
+        client, store = exchange(4.0), HeldStore()
+        async with following(client, store) as found:
+            await found.live()
+            await asyncio.sleep(120.0)
+            feed, healer = found.following.feed, found.following.healer
+            assert feed is not None
+            store.gate.clear()
+            before = len(client.requests)
+            await asyncio.sleep(3 * HOUR)
+            waiting, queued = feed.backlog.minutes, feed.backlog._jobs.qsize()
+            asked, wants = len(client.requests) - before, len(healer.wants) + len(healer.serving)
+            store.gate.set()
+            await asyncio.sleep(400.0)
+            said = [event for _, event, _ in found.said if event in ("ws.lagging", "ws.caught_up")]
+            assert found.following.gaps() == []
+            return waiting, queued, asked + wants, said, client.connections, await compared(found, client, START)
+
+    waiting, queued, asked, said, connections, rows = run_virtual(hung())
+    assert waiting == MOST_MINUTES
+    assert queued <= MOST_MINUTES + 2
+    assert asked <= 100
+    assert said[0] == "ws.lagging"
+    assert said.count("ws.lagging") <= 3 * 60
+    assert said.count("ws.caught_up") == 1
+    assert said[-1] == "ws.caught_up"
+    assert connections == 1
+    assert rows > 300
 
 
 def test_midnight_of_thirty_symbols_is_paced_and_keeps_its_order_R03_T06() -> None:

@@ -62,7 +62,7 @@ def test_signs_of_life_end_when_the_pipeline_stands_and_go_on_in_a_declared_outa
     async def freeze(found: Harness) -> asyncio.Event:
         assert found.following.feed is not None
         thaw = asyncio.Event()
-        found.following.feed._jobs.put_nowait(thaw.wait)  # type: ignore[arg-type]
+        found.following.feed.backlog.retraction(thaw.wait)  # type: ignore[arg-type]
         return thaw
 
     async def lived() -> tuple[int, int, int, int]:

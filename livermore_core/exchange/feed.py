@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from math import inf
@@ -12,6 +12,7 @@ from typing import Any
 
 from livermore_core.bus import Bus
 from livermore_core.errors import ExchangeError, StoreError
+from livermore_core.exchange.backlog import Backlog
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.heal import Healer
 from livermore_core.exchange.protocol import CandleUpdate, ExchangeClient, Heartbeat, Lost, Message, Subscribed
@@ -35,8 +36,6 @@ PREVIEW_EVERY = 0.25
 TICK = 10.0
 # So many minutes before the first acknowledgement a snapshot of trades may still prove.
 LOOK_BACK = 2
-
-Outcome = Candle | Unproven | None
 
 
 class LiveFeed:
@@ -76,7 +75,7 @@ class LiveFeed:
         self._dirty: set[str] = set()
         self._previewing = False
         self._first_stamp = 0.0
-        self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self.backlog = Backlog(report)
         self._interrupted: str | None = None
         # A connection that is lost again within HEALTHY was no end of it.
         self.outage = Trouble("feed.lost", report, settles=HEALTHY)
@@ -91,13 +90,8 @@ class LiveFeed:
     async def run(self, ready: Callable[[], None]) -> None:
         """Stay connected for ever; ready once the subscription is acknowledged."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._close_minutes(), name="close minutes")
+            group.create_task(self.backlog.run(self.recorder.refused), name="close minutes")
             await self._connect_for_ever(ready)
-
-    @property
-    def waiting(self) -> int:
-        """How many closed minutes wait to be written."""
-        return self._jobs.qsize()
 
     def interrupt(self, reason: str) -> None:
         """End the current connection: another one follows."""
@@ -191,7 +185,7 @@ class LiveFeed:
                 self._minutes_due(stamp)
             elif stamp >= self._next_tick:
                 self._next_tick = stamp + TICK
-                self._jobs.put_nowait(self._tick)
+                self.backlog.tick(self._tick)
 
     def _subscribed(self, symbols: frozenset[str], ready: Callable[[], None]) -> None:
         new = [symbol for symbol in symbols if symbol in self.tapes and symbol not in self._acknowledged]
@@ -231,7 +225,7 @@ class LiveFeed:
         retracted = self.tapes[symbol].retract()
         self._stale.add(symbol)
         if retracted:  # in the order of the closes, of which some may not be written yet
-            self._jobs.put_nowait(partial(self._retract, symbol, retracted, reason))
+            self.backlog.retraction(partial(self._retract, symbol, retracted, reason))
 
     def _late(self, trade: Trade) -> None:
         """A trade of a bucket that is closed, written or not yet: REST says what the bucket is."""
@@ -246,41 +240,53 @@ class LiveFeed:
         """The connection's clock passed the end of a minute by CLOSE_GRACE: close it for every symbol."""
         assert self._next_minute is not None
         while stamp >= self._next_due:
-            bucket = self._next_minute
-            outcomes = {symbol: tape.close(bucket) for symbol, tape in self.tapes.items()}
-            self._jobs.put_nowait(partial(self._close, bucket, outcomes))
+            if self.backlog.has_room():
+                self._minute_ended(self._next_minute)
+            else:
+                self._shed(self._next_minute)
             self._next_minute += STEP
             self._next_due += STEP
 
-    async def _close_minutes(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            try:
-                await job()
-            except StoreError as error:
-                self.recorder.refused(error)
+    def _minute_ended(self, bucket: int) -> None:
+        outcomes = {symbol: tape.close(bucket) for symbol, tape in self.tapes.items()}
+        proven = {symbol: outcome for symbol, outcome in outcomes.items() if not isinstance(outcome, Unproven)}
+        for symbol, outcome in outcomes.items():
+            if isinstance(outcome, Unproven):
+                self._unproven(symbol, bucket, outcome.value)
+        if proven:
+            self.backlog.minute(partial(self._close, bucket, proven))
+        elif not self.backlog.minutes:
+            self._progressed()
+        if len(proven) < len(outcomes):
+            self.backlog.tick(self._tick)
+
+    def _shed(self, bucket: int) -> None:
+        """The store does not keep up: a minute that nobody has written is told by REST as well."""
+        self.backlog.shed_minute()
+        for symbol, tape in self.tapes.items():
+            tape.skip(bucket)
+            self._unproven(symbol, bucket, "ws.lagging")
+
+    def _progressed(self) -> None:
+        if self.recorder.trouble.since is None:
+            self.closed_at = asyncio.get_running_loop().time()
 
     async def _tick(self) -> None:
         for symbol in self.symbols:
             await self.recorder.tick(symbol)
 
-    async def _close(self, bucket: int, outcomes: Mapping[str, Outcome]) -> None:
+    async def _close(self, bucket: int, proven: Mapping[str, Candle | None]) -> None:
         async with asyncio.TaskGroup() as group:
-            for symbol, outcome in outcomes.items():
+            for symbol, outcome in proven.items():
                 group.create_task(self._close_one(symbol, bucket, outcome))
         await self.witness.minute(self.symbols, bucket)
-        if self.recorder.trouble.since is None:
-            self.closed_at = asyncio.get_running_loop().time()
+        self._progressed()
 
-    async def _close_one(self, symbol: str, bucket: int, outcome: Outcome) -> None:
+    async def _close_one(self, symbol: str, bucket: int, outcome: Candle | None) -> None:
         try:
-            if isinstance(outcome, Unproven):
-                self._unproven(symbol, bucket, outcome.value)
-                await self.recorder.tick(symbol)
-            else:
-                await self.recorder.close(symbol, bucket, outcome)
-                if outcome is not None:
-                    self._opens[symbol].minute(outcome)
+            await self.recorder.close(symbol, bucket, outcome)
+            if outcome is not None:
+                self._opens[symbol].minute(outcome)
             if symbol in self._stale and symbol in self.recorder.live:
                 await self._seed(symbol, bucket + STEP)
         except StoreError as error:

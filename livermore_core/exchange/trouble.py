@@ -17,6 +17,7 @@ PAIRS = {
     "feed.lost": "feed.steady",
     "feed.partial": "feed.whole",
     "ws.muted": "ws.heard",
+    "ws.lagging": "ws.caught_up",
     "store.error": "store.well",
     "status.unwritten": "status.written",
     "service.failed": "service.restored",

@@ -122,8 +122,7 @@ class Tape:
     def close(self, bucket: int) -> Candle | Unproven | None:
         """Close [bucket, bucket + 60): its candle, None if proven EMPTY, or why it is unproven."""
         end = bucket + STEP
-        self.closed_until = max(self.closed_until, end)
-        partial = self.buckets.pop(bucket, None)
+        partial = self.skip(bucket)
         if not self.acknowledged:
             return Unproven.UNACKNOWLEDGED
         if self._dense_from is None or self._dense_from >= bucket:
@@ -133,3 +132,8 @@ class Tape:
                 return Unproven.LOST
             self.unconfirmed.append(bucket)
         return None if partial is None else partial.candle()
+
+    def skip(self, bucket: int) -> Partial | None:
+        """Let [bucket, bucket + 60) be decided by others; what there is of it."""
+        self.closed_until = max(self.closed_until, bucket + STEP)
+        return self.buckets.pop(bucket, None)

@@ -329,8 +329,8 @@ class _Run:
 
     def _count_waiting(self) -> None:
         feed = self._running.following.feed if self._running is not None else None
-        if feed is not None and feed.waiting > MOST_WAITING:
-            self.problems.append(Violation("B1", f"{feed.waiting} closed minutes wait to be written"))
+        if feed is not None and feed.backlog.minutes > MOST_WAITING:
+            self.problems.append(Violation("B1", f"{feed.backlog.minutes} closed minutes wait to be written"))
 
     def _count_tasks(self) -> None:
         left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
