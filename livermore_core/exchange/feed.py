@@ -34,6 +34,8 @@ LONGEST_WAIT = 60.0
 ACKNOWLEDGE_WITHIN = 10.0
 PREVIEW_EVERY = 0.25
 TICK = 10.0
+# Seconds without a feed after which the stage goes on without it, and after which REST takes its place.
+WITHOUT_AFTER, LOST_FOR = 20.0, 60.0
 # So many minutes before the first acknowledgement a snapshot of trades may still prove.
 LOOK_BACK = 2
 
@@ -59,7 +61,7 @@ class LiveFeed:
         self.connections = self.frames = self.lost_frames = 0
         self.reason = "ws.connecting"
         # When the last minute was closed and written, by the loop's clock; a new feed has its time for the first.
-        self.closed_at = asyncio.get_running_loop().time()
+        self.closed_at = self._began = asyncio.get_running_loop().time()
         self.witness = Witness(recorder, healer)
         self._base = recorder.timeframes[0]
         self._higher = recorder.timeframes[1:]
@@ -88,10 +90,32 @@ class LiveFeed:
     # ---- the service ----
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Stay connected for ever; ready once the subscription is acknowledged."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.backlog.run(self.recorder.refused), name="close minutes")
-            await self._connect_for_ever(ready)
+        """Stay connected for ever; ready once the subscription is acknowledged, or has been waited for long enough."""
+        patience = asyncio.get_running_loop().call_later(WITHOUT_AFTER, self._without, ready)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.backlog.run(self.recorder.refused), name="close minutes")
+                await self._connect_for_ever(ready)
+        finally:
+            patience.cancel()
+
+    def lost_for(self) -> float:
+        """Seconds since there was an acknowledged feed that lasted; 0 while there is one."""
+        if self.connected:
+            return 0.0
+        since = self._began if self.outage.since is None else self.outage.since
+        return asyncio.get_running_loop().time() - since
+
+    def why(self) -> str:
+        """The reason code, with its cause, of there being no feed; empty while there is one."""
+        is_short = self.lost_for() < LOST_FOR or self.reason.startswith("ws.unavailable")
+        return self.reason if is_short else f"ws.unavailable: {self.reason}"
+
+    def _without(self, ready: Callable[[], None]) -> None:
+        """There is still no feed: history is completed without, and what ends from here on is not history."""
+        if self._next_minute is None:
+            self._first_stamp = self.clock.now
+        ready()
 
     def interrupt(self, reason: str) -> None:
         """End the current connection: another one follows."""
@@ -194,8 +218,8 @@ class LiveFeed:
             self._acknowledged.add(symbol)
             self.heard.setdefault(symbol, asyncio.get_running_loop().time())
         if self._next_minute is None and self._acknowledged:
-            self._first_stamp = self._stamp
-            self._next_minute = (int(self._stamp) // STEP - LOOK_BACK) * STEP
+            self._first_stamp = self._first_stamp or self._stamp
+            self._next_minute = (int(self._first_stamp) // STEP - LOOK_BACK) * STEP
             self._next_due = self._next_minute + STEP + CLOSE_GRACE
         if len(self._acknowledged) == len(self.symbols):
             self.partial.well()

@@ -13,6 +13,7 @@ from livermore_core.exchange.audit import Audit
 from livermore_core.exchange.backfill import BackfillConfig, StartupBackfillService
 from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
+from livermore_core.exchange.fallback import Fallback
 from livermore_core.exchange.feed import LiveFeed
 from livermore_core.exchange.heal import Healer, Want, backoff
 from livermore_core.exchange.protocol import ExchangeClient
@@ -96,6 +97,7 @@ class Following:
         await close_seam(self.recorder, self.healer, self.symbols)
         self.seam_closed = True
         self._say("seam.closed", {"symbols": len(self.symbols)})
+        await context.start(Fallback(self.feed).run, name=f"{self.name}.fallback")
         await context.start(QuietProbe(self.feed).run, name=f"{self.name}.quiet")
         await context.start(Audit(self.recorder, self.healer, self.symbols).run, name=f"{self.name}.audit")
         await context.start(self._trim, name=f"{self.name}.trim")
@@ -165,7 +167,7 @@ class Following:
             "exchange_time": iso(self.clock.now) if self.clock.now else None,
             "feed": {
                 "connected": feed is not None and feed.connected,
-                "reason": "feed.not_started" if feed is None else feed.reason,
+                "reason": "feed.not_started" if feed is None else feed.why(),
                 "connections": 0 if feed is None else feed.connections,
                 "frames": 0 if feed is None else feed.frames,
                 "lost_frames": 0 if feed is None else feed.lost_frames,
