@@ -277,6 +277,37 @@ def test_nothing_is_asked_for_twice_and_a_second_backfill_asks_for_nothing_S11()
     assert second == 0
 
 
+class Held(MemoryExchange):
+    """An exchange whose time can be held: no trade comes, and no second passes."""
+
+    held = 0.0
+
+    def now(self) -> float:
+        return self.held or super().now()
+
+
+def test_a_restart_while_nothing_happens_changes_and_announces_nothing_S11(tmp_path: Path) -> None:
+    async def both() -> list[object]:
+        client = Held(MARKETS, start=START, history=4 * DAY, until=START + 7200, seed=12)
+        ends: list[object] = []
+        async with open_store(f"sqlite:///{tmp_path / 'store.sqlite'}", executor=InlineExecutor()) as store:
+            for _ in range(2):
+                async with harness(client, store) as found:
+                    await found.live()
+                    await asyncio.sleep(0.0 if client.held else 900.0 - client.now() % 60 + 45.0)
+                    client.held = client.now()
+                    await asyncio.sleep(100.0)
+                    series = [ledger.series for ledger in found.following.recorder.ledgers()]
+                    rows = {each: await store.candles(each) for each in series}
+                    known = {each: list(await store.coverage(each)) for each in series}
+                    ends.append((rows, known, await announced(store)))
+        assert sum(len(each) for each in rows.values()) > 3_000
+        return ends
+
+    first, second = run_virtual(both())
+    assert first == second
+
+
 def test_an_exchange_that_is_down_at_the_start_is_waited_for_R05() -> None:
     async def late() -> list[str]:
         client = exchange(10, 1.0)

@@ -35,8 +35,6 @@ _BEGINNINGS = {end: event for event, end in PAIRS.items()}
 _LONGEST_END = {"ws.muted": 1800.0}
 _OTHERS_END = 240.0
 _ROUNDING = 0.1
-# A loss of the feed of so many seconds is not missed by a status row each 5 s.
-_NOTICEABLE = 10.0
 
 
 class _Pair(msgspec.Struct):
@@ -127,20 +125,20 @@ def _paused(evidence: Evidence, moment: float, within: float) -> float:
 
 
 def _in_status(evidence: Evidence, pairs: Sequence[_Pair]) -> Iterator[str]:
-    """While it lasts, the status gives one of the codes that were said; the feed's while there is none."""
+    """While it lasts, each row of the status gives one of the codes that were said; of the feed, until it is back."""
     moments = [moment for moment, _, _ in evidence.shown]
+    connected = [moment for moment, event, _ in evidence.said if event == "feed.connected"]
     for pair in pairs:
         is_feed = pair.event == "feed.lost"
-        until = min(pair.until, pair.since + pair.seconds) if is_feed else pair.until
+        back = connected[bisect_right(connected, pair.since) :] if is_feed else []
+        until = min([pair.until, *back[:1]])
         shown = evidence.shown[bisect_right(moments, pair.since) : bisect_left(moments, until)]
-        if is_feed:
-            live = [reasons for _, state, reasons in shown if state in ("LIVE", "DEGRADED")]
-            is_long = pair.seconds >= _NOTICEABLE and len(live) == len(shown) > 0
-            if is_long and not any(part.endswith(".feed") for reasons in live for part in reasons):
-                yield f"{pair.event} at {pair.since:.1f} for {pair.seconds} s is not in the status"
-            continue
-        for moment, _, reasons in shown:
-            if not any(reason.split(":")[0] in pair.codes for reason in reasons.values()):
+        for moment, state, reasons in shown:
+            if is_feed:  # while it starts, the stage says what it is at
+                is_there = state not in ("LIVE", "DEGRADED") or any(part.endswith(".feed") for part in reasons)
+            else:
+                is_there = any(reason.split(":")[0] in pair.codes for reason in reasons.values())
+            if not is_there:
                 yield f"{pair.event} {pair.subject} at {pair.since:.1f} is not in the status at {moment:.1f}"
                 break
 

@@ -90,7 +90,8 @@ class Subscription:
         if len(missing) == len(self._wish):
             raise TransientError("ws.sub_no_ack: no subscription was acknowledged")
         if missing:
-            LOG.warning("ws.sub_partial: %d not acknowledged: %s", len(missing), ", ".join(missing[:20]))
+            # The kit says it as a warning, and when it has ended.
+            LOG.info("ws.sub_partial: %d not acknowledged: %s", len(missing), ", ".join(missing[:20]))
 
     def _missing(self) -> tuple[str, ...]:
         return tuple(symbol for symbol in self._wish if symbol not in self._interpreter.acknowledged)

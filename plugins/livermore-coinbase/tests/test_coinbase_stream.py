@@ -205,6 +205,7 @@ async def test_w16_what_an_acknowledgement_leaves_out_is_asked_for_once_more_and
     async def behave(exchange: Exchange, message: dict[str, Any]) -> None:
         await exchange.acknowledge(message, but=("DEAD-USD",))
 
+    caplog.set_level("INFO")
     coinbase.socket = served = Served(behave)
     error = await follower.follow("BTC-USD", "DEAD-USD", timing=QUICK)
     assert "ws.stalled" in str(error)  # it went on until the server fell silent
