@@ -175,7 +175,11 @@ class App:
         status.change(stage=None, is_ready=True)
         slowest_first = sorted(runner.plugin_seconds.items(), key=lambda item: -item[1])
         seconds = round(asyncio.get_running_loop().time() - self._began, 3)
-        said = {"seconds": seconds, "degraded": sorted(self._degraded()), "stages": runner.seconds}
+        said = {
+            "seconds": seconds,
+            "degraded": sorted({*self._degraded(), *status.shortcomings()}),
+            "stages": runner.seconds,
+        }
         self._report("ready", {**said, "plugins": dict(slowest_first)})
 
     async def _supervised(self, services: Services, status: Status) -> None:

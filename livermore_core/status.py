@@ -46,11 +46,13 @@ class Status:
         self._unwritten = Trouble("status.unwritten", report)
         self._started = datetime.now(UTC)
         self._changed = asyncio.Event()
+        self._stages: set[str | None] = set()
 
     def change(self, **values: Any) -> None:
         """Set attributes and have the row written soon."""
         for name, value in values.items():
             setattr(self, name, value)
+        self._stages.add(self.stage)
         self._changed.set()
 
     def reasons(self) -> dict[str, str]:
@@ -58,9 +60,18 @@ class Status:
         reasons = {**self._degraded(), **(self.vitals.reasons() if self.vitals is not None else {})}
         for name, following in self.exchanges.items():
             reasons |= {part: trouble.reason for part, trouble in following.troubles().items()}
-            if self.is_ready and not following.is_live():
-                reasons[f"{name}.feed"] = str(following.status()["feed"]["reason"])
-        return reasons
+            if self.is_ready and following.feed is None and "ingest" in self._stages:
+                reasons[f"{name}.feed"] = "feed.not_started"
+        return reasons | self.shortcomings()
+
+    def shortcomings(self) -> dict[str, str]:
+        """What of the exchanges was started and is not wholly live, once the last stage has ended, and the reason."""
+        return {
+            f"{name}.{what}": reason
+            for name, following in self.exchanges.items()
+            for what, reason in following.shortcomings().items()
+            if self.is_ready
+        }
 
     def is_progressing(self) -> bool:
         """Whether the run gets on with its work, or has said of an exchange why it cannot."""

@@ -14,6 +14,7 @@ from livermore_core.exchange.heal import DEEP, LIVE, STEADY
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
 from livermore_core.market.proof import RECHECK_DELAY
 from livermore_core.market.timeframe import WIDTHS
+from livermore_core.status import Status
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing import Harness, InlineExecutor, MemoryExchange, MemoryStore, harness, run_virtual
 
@@ -337,6 +338,41 @@ def test_one_failing_symbol_stops_nobody_else_R30() -> None:
     incomplete, filled = run_virtual(partly())
     assert {series.split(":")[1] for series in incomplete} == {"CCC-USD"}
     assert {"AAA-USD", "BBB-USD", "DDD-USD"} <= filled
+
+
+def test_a_symbol_that_fails_in_the_backfill_is_named_in_the_state_until_it_is_complete_R30() -> None:
+    async def told() -> list[tuple[str, dict[str, str]]]:
+        client = exchange(11, 1.0)
+        client.fail("CCC-USD")
+        async with harness(client, MemoryStore(), depth=60) as found:
+            status = Status(lambda: {}, lambda event, fields: None)
+            status.exchanges = {"memory": found.following}
+            await found.live()
+            status.change(is_ready=True)
+            states = [(status.state(), status.reasons())]
+            client.fail("CCC-USD", False)
+            await asyncio.sleep(300.0)
+            states.append((status.state(), status.reasons()))
+            assert len(await found.store.candles(Series("memory", "CCC-USD", "5m"))) >= 60
+            return states
+
+    (failing, reasons), healed = run_virtual(told())
+    assert failing == "DEGRADED"
+    assert reasons["memory.backfill"] == "backfill.incomplete: CCC-USD"
+    assert "memory.feed" not in reasons
+    assert healed == ("LIVE", {})
+
+
+def test_a_run_that_was_not_asked_to_ingest_lacks_no_feed() -> None:
+    async def told() -> tuple[str, dict[str, str]]:
+        async with harness(exchange(11, 1.0), MemoryStore(), depth=20) as found:
+            status = Status(lambda: {}, lambda event, fields: None)
+            status.exchanges = {"memory": found.following}
+            await found.following.backfill(found.context)
+            status.change(is_ready=True)
+            return status.state(), status.reasons()
+
+    assert run_virtual(told()) == ("LIVE", {})
 
 
 def test_a_want_that_joins_another_keeps_the_later_moment_and_the_higher_priority() -> None:

@@ -30,6 +30,7 @@ class BackfillConfig(msgspec.Struct, frozen=True, kw_only=True):
     retention: int = 20_000
 
 
+REASON = "backfill"
 # A product that has not traded for so many days before its first day candle was not listed before it.
 QUIET_DAYS = 100
 REPORT_EVERY = 0.25
@@ -222,14 +223,14 @@ class StartupBackfillService:
         """Leave what could not be fetched to the healer."""
         within = self.config.depth * 10 * job.ledger.width
         start = max(self._end(job.ledger) - within, self._beginning(job.ledger), 0)
-        self.healer.want(job.ledger.series, start, page[1], "backfill", priority=BACKFILL)
+        self.healer.want(job.ledger.series, start, page[1], REASON, priority=BACKFILL)
         self._settle(job)
 
     def _go_on(self, ledger: Ledger, end: int) -> None:
         """A thin series goes on after the stage, at the lowest priority, as far back as anything is kept."""
         start = max(self._end(ledger) - self.config.retention * ledger.width, self._beginning(ledger), 0)
         if ledger.unknown(start, end):
-            self.healer.want(ledger.series, start, end, "backfill", priority=DEEP)
+            self.healer.want(ledger.series, start, end, REASON, priority=DEEP)
 
     def _settle(self, job: _Job) -> None:
         """The series needs nothing more: take its unused estimate off the total."""

@@ -10,6 +10,7 @@ from livermore_core.bus import Bus
 from livermore_core.contributions import Exchange
 from livermore_core.errors import ConfigurationError, PermanentError, TransientError
 from livermore_core.exchange.audit import Audit
+from livermore_core.exchange.backfill import REASON as BACKFILL_REASON
 from livermore_core.exchange.backfill import BackfillConfig, StartupBackfillService
 from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
@@ -64,7 +65,7 @@ class Following:
         self.symbols: tuple[str, ...] = ()
         self.aliases: dict[str, str] = {}
         self.unknown: dict[str, str] = {}
-        self.incomplete: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
         self.seam_closed = False
         self.clock = ExchangeClock()
         offered: float = getattr(client, "requests_per_second", exchange.requests_per_second)
@@ -87,7 +88,7 @@ class Following:
         await self.prepare(context)
         config = BackfillConfig(depth=self.depth, retention=max(self.retention.values(), default=20_000))
         service = StartupBackfillService(self.healer, config, report=self._say)
-        self.incomplete = await service.backfill(self.symbols, self.backfill_timeframes)
+        self._failed = await service.backfill(self.symbols, self.backfill_timeframes)
 
     async def ingest(self, context: Context) -> None:
         """Subscribe, close the seam, go live."""
@@ -192,8 +193,8 @@ class Following:
     def gaps(self) -> list[dict[str, Any]]:
         """What is asked for and not known yet, newest first, at most LISTED_GAPS."""
         now = asyncio.get_running_loop().time()
-        asked = [*self.healer.wants, *self.healer.serving]
         # What is asked about although it is known, as the audit does, is no gap.
+        asked = self.healer.asked()
         unknown = [want for want in asked if self.recorder.unknown(want.series, want.start, want.end)]
         wants = sorted(unknown, key=lambda want: (want.priority, -want.end))[:LISTED_GAPS]
         return [
@@ -226,6 +227,7 @@ class Following:
         found[f"{name}.store"] = self.recorder.trouble
         if feed is not None:
             found[f"{name}.subscription"] = feed.partial
+            found[f"{name}.backlog"] = feed.backlog.lagging
             found |= {f"{name}.{symbol}": muted for symbol, muted in feed.muted.items()}
             if with_feed:
                 found[f"{name}.feed"] = feed.outage
@@ -238,6 +240,22 @@ class Following:
     def is_progressing(self) -> bool:
         """Whether minutes are being closed and written, as far as a feed is there to close them."""
         return self.feed is None or asyncio.get_running_loop().time() < self.feed.closed_at + PROGRESS_WITHIN
+
+    @property
+    def incomplete(self) -> dict[str, str]:
+        """The series that the backfill could not complete and that are still asked for, each with the cause."""
+        asked = {str(want.series) for want in self.healer.asked() if want.reason == BACKFILL_REASON}
+        return {series: cause for series, cause in self._failed.items() if series in asked}
+
+    def shortcomings(self) -> dict[str, str]:
+        """Why an exchange that has been started is not, or not wholly, live: what is concerned, and the reason."""
+        found = {}
+        incomplete = sorted({series.split(":")[1] for series in self.incomplete})
+        if incomplete:
+            found["backfill"] = f"backfill.incomplete: {', '.join(incomplete)}"
+        if self.feed is not None and not self.is_live():
+            found["feed"] = self.feed.why() or "seam.open"
+        return found
 
     def is_live(self) -> bool:
         """Whether the feed is acknowledged and the seam is closed."""

@@ -225,6 +225,10 @@ class Healer:
         for trouble in (self.trouble, self.rate_limited, self.refused):
             trouble.well()
 
+    def asked(self) -> list[Want]:
+        """What is being asked for, at the moment or later."""
+        return [*self.wants, *self.serving]
+
     # ---- the service ----
 
     async def run(self, ready: Callable[[], None]) -> None:

@@ -175,9 +175,9 @@ class MemoryExchange:
         """Send nothing of a symbol any more, without any hole to see."""
         (self._silent.add if silent else self._silent.discard)(symbol)
 
-    def fail(self, symbol: str) -> None:
+    def fail(self, symbol: str, fails: bool = True) -> None:
         """Answer every request for candles of a symbol with a server error."""
-        self._failing.add(symbol)
+        (self._failing.add if fails else self._failing.discard)(symbol)
 
     def revise(self, symbol: str, start: int, end: int, factor: float) -> None:
         """From now on the trades of [start, end) have `factor` times the size that was streamed; 0: they are void."""
