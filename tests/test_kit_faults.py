@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,7 @@ from livermore_core import (
     Message,
     Page,
     PermanentError,
+    RateLimitedError,
     Series,
     StoreError,
     Subscribed,
@@ -84,6 +86,46 @@ def test_an_hour_of_flapping_is_not_answered_by_a_storm_of_connections_W11_W13()
     assert len({round(pause, 3) for pause in pauses}) > 0.9 * len(pauses)
     assert max(pauses[-20:]) - min(pauses[-20:]) > 20.0
     assert rows > 100
+
+
+@pytest.mark.parametrize(("asked", "least"), [(45.0, 45.0), (1e9, 300.0), (0.0, 1.0), (None, 1.0)])
+def test_an_upgrade_refused_for_pace_is_tried_again_when_that_is_allowed_W04(asked: float | None, least: float) -> None:
+    class Refusing(FaultyExchange):
+        async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
+            if len(self.connected_at) in (1, 2):  # the second and the third one
+                self.connected_at.append(asyncio.get_running_loop().time())
+                raise RateLimitedError("ws.refused: 429", retry_after=asked)
+            async for message in super().feed(symbols):
+                yield message
+
+    async def refused() -> list[float]:
+        client = exchange(1.0, Refusing)
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            client.cut()
+            await asyncio.sleep(700.0)
+            assert found.following.is_live()
+            return client.connected_at
+
+    _, second, third, fourth = run_virtual(refused())
+    assert least <= third - second <= least + 3.0
+    assert least <= fourth - third <= least + 5.0
+
+
+def test_connections_that_fail_at_once_are_no_more_than_8_a_second_W04(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing() -> list[float]:
+        client = exchange(1.0, FaultyExchange)
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            monkeypatch.setattr(random, "uniform", lambda low, high: low)
+            client.begin(Fault(at=0.0, kind="ws.refuse", lasts=60.0))
+            client.cut()
+            await asyncio.sleep(10.0)
+            return client.connected_at
+
+    moments = run_virtual(failing())
+    assert len(moments) > 20
+    assert all(later - earlier >= 1.0 for earlier, later in zip(moments, moments[8:], strict=False))
 
 
 def test_a_late_trade_has_the_exchange_asked_about_its_own_minute_W24() -> None:

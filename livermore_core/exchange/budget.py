@@ -11,6 +11,11 @@ RECOVERY_PER_SECOND = 0.01
 LONGEST_PAUSE = 300.0
 
 
+def obeyed(retry_after: float | None) -> float:
+    """Seconds to pause after a refusal for pace: what was asked for, within bounds; 1 s where it was not said."""
+    return min(LONGEST_PAUSE, max(1.0, 1.0 if retry_after is None else retry_after))
+
+
 class Budget:
     """Evenly paced permits: SHARE of `rate` requests per second, `burst` at once; lower priorities go first.
 
@@ -40,8 +45,7 @@ class Budget:
         now = asyncio.get_running_loop().time()
         self.refused += 1
         self._slowed = (now, max(0.05, self.pace() / 2))
-        pause = min(LONGEST_PAUSE, max(1.0, 1.0 if retry_after is None else retry_after))
-        self._paused_until = max(self._paused_until, now + pause)
+        self._paused_until = max(self._paused_until, now + obeyed(retry_after))
 
     def pace(self) -> float:
         """The share of the full pace that is used now, 0..1."""

@@ -11,8 +11,9 @@ from math import inf
 from typing import Any
 
 from livermore_core.bus import Bus
-from livermore_core.errors import ExchangeError, StoreError
+from livermore_core.errors import ExchangeError, RateLimitedError, StoreError
 from livermore_core.exchange.backlog import Backlog
+from livermore_core.exchange.budget import obeyed
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.heal import Healer
 from livermore_core.exchange.protocol import CandleUpdate, ExchangeClient, Heartbeat, Lost, Message, Subscribed
@@ -30,7 +31,7 @@ from livermore_core.market.trade import Trade
 LIVENESS = 15.0
 # A symbol that is still muted is found out 90 s after a new connection has brought what it missed.
 UNMUTED = 120.0
-LONGEST_WAIT = 60.0
+LEAST_WAIT, LONGEST_WAIT = 0.125, 60.0
 ACKNOWLEDGE_WITHIN = 10.0
 PREVIEW_EVERY = 0.25
 TICK = 10.0
@@ -125,7 +126,7 @@ class LiveFeed:
         loop = asyncio.get_running_loop()
         attempt = 0
         while True:
-            began, cause = loop.time(), ""
+            began, cause, pause = loop.time(), "", LEAST_WAIT
             try:
                 await self._connection(ready)
                 self.reason = "ws.closed"
@@ -133,11 +134,13 @@ class LiveFeed:
                 self.reason = self._interrupted or "ws.stalled"
             except ExchangeError as error:
                 self.reason, cause = reason_of(error, "ws.unavailable"), str(error)
+                if isinstance(error, RateLimitedError):
+                    pause = obeyed(error.retry_after)
             self.connected = False
             self.outage.bad(self.reason, cause)
             # Only data, not a connection, shows that the exchange is well again.
             attempt = 0 if self._heard_at - began > HEALTHY else attempt + 1
-            await asyncio.sleep(random.uniform(0.0, min(LONGEST_WAIT, 0.5 * 2.0 ** min(attempt, 10))))
+            await asyncio.sleep(pause + random.uniform(0.0, min(LONGEST_WAIT, 0.5 * 2.0 ** min(attempt, 10))))
 
     async def _connection(self, ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

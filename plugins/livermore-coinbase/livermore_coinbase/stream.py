@@ -105,10 +105,10 @@ class Stream:
 
 
 def _refused(error: aiohttp.WSServerHandshakeError) -> TransientError:
-    if error.status == 429:
-        headers: Mapping[str, str] = error.headers or {}
-        wait = retry_after(headers.get("Retry-After"), http_date(headers.get("Date")))
-        return RateLimitedError("ws.refused: 429", wait)
+    headers: Mapping[str, str] = error.headers or {}
+    wait = retry_after(headers.get("Retry-After"), http_date(headers.get("Date")))
+    if error.status == 429 or wait is not None:
+        return RateLimitedError(f"ws.refused: {error.status}", wait)
     return TransientError(f"ws.refused: {error.status} {shown(error.message)}")
 
 

@@ -412,12 +412,20 @@ async def test_w33_si02_a_frame_beyond_the_limit_ends_the_connection(coinbase: A
     assert "Sec-WebSocket-Extensions" not in coinbase.requests[0].headers  # so that no frame is larger than it was sent
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, TransientError), (503, TransientError), (429, RateLimitedError)])
+@pytest.mark.parametrize(
+    ("status", "asks", "error"),
+    [
+        (403, {}, TransientError),
+        (503, {}, TransientError),
+        (503, {"Retry-After": "9"}, RateLimitedError),
+        (429, {"Retry-After": "9"}, RateLimitedError),
+    ],
+)
 async def test_w04_an_upgrade_that_is_refused(
-    coinbase: Any, session: aiohttp.ClientSession, status: int, error: type[TransientError]
+    coinbase: Any, session: aiohttp.ClientSession, status: int, asks: dict[str, str], error: type[TransientError]
 ) -> None:
     async def rest(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, headers={"Retry-After": "9"})
+        return web.Response(status=status, headers=asks)
 
     coinbase.rest = rest
     stream = Stream(session, coinbase.ws_url.replace("/ws", "/other"), None, PATIENT)
