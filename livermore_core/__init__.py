@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from livermore_core.errors import PluginError as PluginError
     from livermore_core.errors import RateLimitedError as RateLimitedError
     from livermore_core.errors import StoreAbsentError as StoreAbsentError
+    from livermore_core.errors import StoreBusyError as StoreBusyError
     from livermore_core.errors import StoreCorruptError as StoreCorruptError
     from livermore_core.errors import StoreError as StoreError
     from livermore_core.errors import StoreHeldError as StoreHeldError
@@ -113,6 +114,7 @@ _HOME = {
     "StartupBackfillService": "exchange.backfill",
     "Store": "contributions",
     "StoreAbsentError": "errors",
+    "StoreBusyError": "errors",
     "StoreCorruptError": "errors",
     "StoreError": "errors",
     "StoreHeldError": "errors",

@@ -19,6 +19,7 @@ from livermore_core.opening import open_exchange, open_store
 from livermore_core.plugins import Plugin, Plugins
 from livermore_core.reporting import MEND, Reporter
 from livermore_core.services import Report, Services
+from livermore_core.soundness import Soundness
 from livermore_core.stage_runner import StageRunner
 from livermore_core.status import Status
 from livermore_core.supervisor import Supervisor
@@ -136,6 +137,7 @@ class App:
         await self._services.start("livermore", vitals.run, name="vitals")
         status.change(exchanges=self.exchanges, vitals=vitals)
         await self._services.start("livermore", status.service(store), name="status")
+        await self._services.start("livermore", Soundness(store, self._end).run, name="soundness")
         return store
 
     def _following(self, name: str, client: Any, store: Any) -> Following:

@@ -5,7 +5,8 @@ LivermoreError                   exit 70
 │   └── PluginError              exit 78   fix or disable the plugin
 ├── CredentialsError             exit 77   fix the key or its rights
 ├── StoreError                   exit 74   the store cannot be read or written
-│   ├── StoreCorruptError        exit 74   its file is damaged; the next start sets it aside
+│   ├── StoreBusyError           exit 69   another program keeps the store locked
+│   ├── StoreCorruptError        exit 74   what it keeps is damaged
 │   └── StoreHeldError           exit 75   another instance holds the store
 ├── CursorExpiredError                     events after a cursor are gone; read a snapshot first
 ├── UnavailableError             exit 69   what was required did not come up in time
@@ -65,6 +66,12 @@ class StoreError(LivermoreError):
     """The store cannot be read or written."""
 
     exit_code = ExitCode.STORE
+
+
+class StoreBusyError(StoreError):
+    """Another program keeps the store locked; it may be quite well."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class StoreCorruptError(StoreError):

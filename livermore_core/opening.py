@@ -22,7 +22,9 @@ async def open_store(stack: AsyncExitStack, plugins: Plugins, settings: Settings
 
     def make() -> Any:
         open_it = plugins.code("register_stores", scheme, plugins.stores[scheme].open)
-        return open_it(settings.store, read_only=False)
+        # Only a store that knows the word is asked to stop; any other refuses it.
+        asked = {"on_corrupt": settings.on_corrupt} if settings.on_corrupt != "rebuild" else {}
+        return open_it(settings.store, read_only=False, **asked)
 
     return await _opened(stack, f"store {scheme!r} ({plugins.owner('register_stores', scheme).source})", make, report)
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from livermore_core import CursorExpiredError, StoreError, StoreHeldError
+from livermore_core import CursorExpiredError, ExitCode, StoreBusyError, StoreCorruptError, StoreError, StoreHeldError
 from livermore_core.store.schema import create
 from livermore_core.store.sqlite import SqliteStore, open_store
+from livermore_core.testing import Program
 from livermore_core.testing.store_contract import SERIES, change
 
 HOLD = """
@@ -45,6 +46,14 @@ def url(path: Path) -> str:
 
 def overwrite(path: Path) -> None:
     path.write_bytes(b"not a database at all" * 20_000)
+
+
+def overwrite_log(path: Path) -> None:
+    """What is in the log need not be in the file."""
+    log = path.with_name(f"{path.name}-wal")
+    with log.open("r+b") as file:
+        file.seek(32)
+        file.write(b"not a log at all" * (log.stat().st_size // 16))
 
 
 def contents(path: Path) -> tuple[bytes, bytes]:
@@ -76,6 +85,17 @@ async def test_a_lock_of_another_program_is_waited_for_and_then_refuses_the_batc
         assert await minutes(store) == [1, 2]
 
 
+async def test_a_start_waits_for_who_writes_the_file_at_this_moment_D03_D04(path: Path) -> None:
+    async with open_store(url(path)) as store:
+        await store.transact(change(1))
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    asyncio.get_running_loop().call_later(0.5, other.execute, "ROLLBACK")
+    async with open_store(url(path)) as store:
+        assert await minutes(store) == [1]
+    other.close()
+
+
 async def test_every_transaction_takes_the_lock_before_it_reads_D04(path: Path) -> None:
     said: list[str] = []
     async with open_store(url(path)) as store:
@@ -95,13 +115,61 @@ async def test_a_file_that_is_overwritten_answers_nothing_and_the_next_start_set
         await store.transact(change(*range(1, 500)))
     async with open_store(url(path)) as store:
         overwrite(path)
-        with pytest.raises(StoreError, match=r"SQLITE_(NOTADB|CORRUPT)"):
+        with pytest.raises(StoreCorruptError, match=r"SQLITE_(NOTADB|CORRUPT)"):
             await store.candles(SERIES)
+        assert isinstance(store.broken.exception(), StoreCorruptError)
         with pytest.raises(StoreError, match=r"SQLITE_(NOTADB|CORRUPT)"):
             await store.transact(change(500))
     async with open_store(url(path)) as store:
         assert store.rebuilt is not None
         assert await minutes(store) == []
+
+
+async def test_damage_of_a_file_is_found_by_a_look_although_what_is_in_memory_is_sound_D06(path: Path) -> None:
+    async with open_store(url(path)) as store:
+        await store.transact(change(*range(1, 500)))
+    async with open_store(url(path)) as store:
+        assert len(await minutes(store)) == 499
+        await store.check()
+        overwrite(path)
+        assert len(await minutes(store)) == 499
+        with pytest.raises(StoreCorruptError):
+            await store.check()
+
+
+# The same command, but it looks at its store each half second.
+LOOKS_OFTEN = """
+import sys
+import livermore_core.soundness
+livermore_core.soundness.LOOK_EVERY = 0.5
+from livermore_core.cli import main
+sys.exit(main())
+"""
+
+
+async def test_a_run_whose_file_is_overwritten_ends_with_74_and_the_next_start_mends_it_D06(path: Path) -> None:
+    env = {"LIVERMORE_LOG_FORMAT": "json"}
+    arguments = ("demo", "--products", "2", "--store", url(path))
+    async with Program(*arguments, env=env, python=("-c", LOOKS_OFTEN)) as program:
+        await program.event("ready")
+        overwrite(path)
+        overwrite_log(path)
+        assert await program.ended() == ExitCode.STORE
+        assert "; nothing more is written; the next start sets a damaged store aside" in program.lines[-1]
+        assert not any("Traceback" in line for line in program.lines)
+    async with Program(*arguments, "--for", "1", env=env) as program:
+        aside = (await program.event("store.rebuilt"))["set_aside"]
+        assert await program.stop() == ExitCode.OK
+    assert ".corrupt-" in aside
+
+
+async def test_a_corrupt_file_is_left_where_it_is_where_that_is_asked_for_D05(path: Path) -> None:
+    overwrite(path)
+    env = {"LIVERMORE_LOG_FORMAT": "json", "LIVERMORE_ON_CORRUPT": "stop"}
+    async with Program("demo", "--products", "1", "--store", url(path), env=env) as program:
+        assert await program.ended() == ExitCode.STORE
+        assert "SQLITE_NOTADB: file is not a database; move it away, or let on_corrupt" in program.lines[-1]
+    assert sorted(each.name for each in path.parent.glob("s.sqlite*")) == ["s.sqlite", "s.sqlite.lock"]
 
 
 async def test_a_cursor_of_the_file_that_was_set_aside_is_refused_and_not_taken_for_one_of_the_new_D05_N05(
@@ -231,11 +299,12 @@ async def test_a_sound_file_that_is_locked_is_not_set_aside_as_corrupt_D05(path:
     holder.execute("PRAGMA locking_mode=EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
     try:
-        with pytest.raises(StoreError, match="SQLITE_BUSY: database is locked"):
+        with pytest.raises(StoreBusyError, match="SQLITE_BUSY: database is locked") as caught:
             async with open_store(f"sqlite:///{path}"):
                 pass
     finally:
         holder.close()
+    assert caught.value.exit_code == ExitCode.UNAVAILABLE
     assert not list(path.parent.glob("*.corrupt-*"))  # a folder of this test alone
     async with open_store(f"sqlite:///{path}") as store:
         assert len(await store.candles(SERIES)) == 1

@@ -67,6 +67,9 @@ class CoreSettings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least that is said"
     )
+    on_corrupt: Literal["rebuild", "stop"] = Field(
+        default="rebuild", description="a corrupt store: set it aside and fetch its history anew, or stop with 74"
+    )
     memory_ceiling: int | None = Field(
         default=None, ge=20, le=10_000_000, description="MB of memory above which a run ends with 70; none if not set"
     )

@@ -41,7 +41,8 @@ class Batch(msgspec.Struct, kw_only=True):
 class CandleStore(Protocol):
     """One open store. Every method raises StoreError where the store cannot be read or written.
 
-    Optional: `async def check() -> None` (reads everything there is, and raises StoreError where it is corrupt).
+    Optional: `async def check() -> None` (reads everything there is, and raises StoreError where it is corrupt);
+    `broken`, a future that gets a StoreCorruptError once what it keeps is found damaged: the run ends with it.
     """
 
     async def transact(self, batch: Batch) -> str:

@@ -63,7 +63,7 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     # All at once: with some of its tables it would pass for another program's, to a reader or after SIGKILL.
-    connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
 
 
 def absent(path: Path) -> StoreAbsentError:

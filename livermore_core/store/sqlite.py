@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from livermore_core.errors import CursorExpiredError, StoreError
+from livermore_core.errors import CursorExpiredError, StoreCorruptError, StoreError
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
@@ -20,7 +20,7 @@ from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
 from livermore_core.store.protocol import EVENTS_KEPT, Batch
 from livermore_core.store.schema import COLUMNS, EVENTS_AFTER, absent, to_candle
-from livermore_core.store.sqlite_file import connect, make_room, path_of, said, set_aside_if_corrupt
+from livermore_core.store.sqlite_file import check_sound, connect, failure, make_room, path_of, set_aside
 from livermore_core.store.sqlite_writer import Writer
 
 Answer = TypeVar("Answer")
@@ -28,11 +28,17 @@ Answer = TypeVar("Answer")
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, read_only: bool = False, glance: bool = False, executor: Executor | None = None
+    url: str,
+    *,
+    read_only: bool = False,
+    glance: bool = False,
+    on_corrupt: str = "rebuild",
+    executor: Executor | None = None,
 ) -> AsyncIterator[SqliteStore]:
     """Open `sqlite:///relative` or `sqlite:////absolute`; `executor` runs every statement (one thread by default).
 
-    A `glance` is a reader that makes no file at all, and need not see what is written while it looks.
+    A `glance` is a reader that makes no file at all, and need not see what is written while it looks. A corrupt file is
+    set aside; with `on_corrupt="stop"` it is left where it is, and StoreCorruptError raised.
     Raises ConfigurationError for a path that cannot be written or a file that is not ours, StoreHeldError where another
     instance writes it, StoreError where there is nothing to read, or the file cannot be opened.
     """
@@ -47,12 +53,17 @@ async def open_store(
         else:
             make_room(path)
             stack.enter_context(only_writer(path))
-            rebuilt = set_aside_if_corrupt(path)
+            try:
+                check_sound(path, read_only=False)
+            except StoreCorruptError as error:
+                if on_corrupt == "stop":
+                    raise StoreCorruptError(f'{error}; move it away, or let on_corrupt = "rebuild" do so') from None
+                rebuilt = set_aside(path)
         loop = asyncio.get_running_loop()
         try:
             connection = await loop.run_in_executor(executor, connect, path, read_only, glance)
         except sqlite3.Error as error:
-            raise StoreError(said(path, error)) from error
+            raise failure(path, error) from error
         store = SqliteStore(connection, executor, path, rebuilt)
         try:
             yield store
@@ -61,12 +72,16 @@ async def open_store(
 
 
 class SqliteStore:
-    """Implements CandleStore. `commits` counts transactions; `rebuilt` is where a corrupt file was moved, if it was."""
+    """Implements CandleStore. `commits` counts transactions; `rebuilt` is where a corrupt file was moved, if it was.
+
+    `broken` gets a StoreCorruptError once the file turns out to be corrupt.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, executor: Executor, path: Path, rebuilt: Path | None = None
     ) -> None:
         self.path, self.rebuilt = path, rebuilt
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connection, self._executor = connection, executor
         self._writer = Writer(connection)
         self._pending: list[tuple[Batch, asyncio.Future[str]]] = []
@@ -100,7 +115,7 @@ class SqliteStore:
             if outcome.done():
                 continue
             if isinstance(result, StoreError):
-                outcome.set_exception(result)
+                outcome.set_exception(self._noted(result))
                 outcome.exception()  # its caller may have been cancelled, and nobody hear of it
             else:
                 outcome.set_result(result)
@@ -185,10 +200,8 @@ class SqliteStore:
         return msgspec.json.decode(rows[0][0], type=dict[str, Any]) if rows else None
 
     async def check(self) -> None:
-        """Read the whole file. Raises StoreError where it is corrupt."""
-        ((found,),) = await self._rows("PRAGMA quick_check(1)")
-        if found != "ok":
-            raise StoreError(f"{self.path}: {' '.join(found.split())}")
+        """Read the whole file, while others write. Raises StoreCorruptError where it is damaged."""
+        await asyncio.to_thread(check_sound, self.path, read_only=True)
 
     async def trim(self, keep: Mapping[str, int], events: int = EVENTS_KEPT) -> int:
         """Keep the newest candles per series, and the newest events."""
@@ -203,4 +216,10 @@ class SqliteStore:
         try:
             return await asyncio.shield(running)
         except sqlite3.Error as error:
-            raise StoreError(said(self.path, error)) from error
+            raise self._noted(failure(self.path, error)) from error
+
+    def _noted(self, error: StoreError) -> StoreError:
+        if isinstance(error, StoreCorruptError) and not self.broken.done():
+            self.broken.set_exception(error)
+            self.broken.exception()  # nobody may be listening
+        return error

@@ -8,11 +8,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from livermore_core.errors import ConfigurationError, StoreError
+from livermore_core.errors import ConfigurationError, StoreBusyError, StoreCorruptError, StoreError
 from livermore_core.store.schema import check, create
 
 BUSY_SECONDS = 5.0
-UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+KINDS: dict[int, type[StoreError]] = {
+    sqlite3.SQLITE_CORRUPT: StoreCorruptError,
+    sqlite3.SQLITE_NOTADB: StoreCorruptError,
+    sqlite3.SQLITE_BUSY: StoreBusyError,
+}
+MENDS = {
+    sqlite3.SQLITE_BUSY: "; another program keeps it locked: close that one",
+    sqlite3.SQLITE_FULL: "; make room on its disk",
+    sqlite3.SQLITE_IOERR: "; its disk refuses: full, over quota, or failing",
+}
 
 
 def path_of(url: str) -> Path:
@@ -40,18 +49,24 @@ def make_room(path: Path) -> None:
         ) from None
 
 
-def set_aside_if_corrupt(path: Path) -> Path | None:
-    """Move a file that is no sound database aside (never delete it); returns where it went. Raises StoreError."""
-    connection = sqlite3.connect(path)
+def check_sound(path: Path, read_only: bool) -> None:
+    """Read the whole file. Raises StoreCorruptError for no sound database, StoreError where it cannot be read now.
+
+    By a connection of its own, which has nothing in memory; beside a writer `read_only`, so that it alone writes.
+    """
+    connection = sqlite3.connect(_source(path, read_only, glance=read_only), uri=True, timeout=BUSY_SECONDS)
     try:
-        if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-            return None
-    except sqlite3.DatabaseError as error:
-        # One that is locked, or cannot be read now, may be quite well.
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in UNSOUND:
-            raise StoreError(said(path, error)) from error
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise failure(path, error) from error
     finally:
         connection.close()
+    if found != "ok":
+        raise StoreCorruptError(f"{path}: {' '.join(found.split())}")
+
+
+def set_aside(path: Path) -> Path:
+    """Move a file away (never delete it), and make an empty one; returns where it went."""
     aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
@@ -60,16 +75,18 @@ def set_aside_if_corrupt(path: Path) -> Path | None:
     return aside
 
 
-def said(path: Path, error: sqlite3.Error) -> str:
-    """What SQLite says of the file, with the name of the error."""
-    return f"{path}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}"
+def failure(what: object, error: sqlite3.Error) -> StoreError:
+    """What SQLite says of a file, with the name of the error, as the kind of error that it is."""
+    # Text that cannot be decoded has no code.
+    unknown = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_OK
+    code = getattr(error, "sqlite_errorcode", unknown) & 0xFF
+    kind, mend = KINDS.get(code, StoreError), MENDS.get(code, "")
+    return kind(f"{what}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}{mend}")
 
 
 def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:
     """A connection: to write with every table there, or to read. Raises what `check` raises of a file not for us."""
-    # A reader makes a log beside the file if there is none; but then nobody writes, and a glance does without.
-    is_at_rest = glance and not path.with_name(f"{path.name}-wal").exists()
-    source = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if is_at_rest else ''}"
+    source = _source(path, read_only, glance)
     connection = sqlite3.connect(source, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
         check(connection, path, read_only)
@@ -79,3 +96,9 @@ def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _source(path: Path, read_only: bool, glance: bool) -> str:
+    # A reader makes a log beside the file if there is none; but then nobody writes, and a glance does without.
+    is_at_rest = glance and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if is_at_rest else ''}"

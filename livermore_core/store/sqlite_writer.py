@@ -14,6 +14,7 @@ from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.protocol import Batch, SeriesChange
 from livermore_core.store.schema import to_row
+from livermore_core.store.sqlite_file import failure
 
 
 class Writer:
@@ -31,9 +32,9 @@ class Writer:
         except sqlite3.Error as error:
             self._identities.clear()  # some of them were rolled back
             if len(batches) == 1:
-                name = getattr(error, "sqlite_errorname", "SQLite")
-                code = "store.full" if name == "SQLITE_FULL" else "store.error"
-                return [StoreError(f"{code}: the store refused a write: {name}: {error}")]
+                is_full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+                code = "store.full" if is_full else "store.error"
+                return [failure(f"{code}: the store refused a write", error)]
             # One of them poisons the others: each by itself shows which.
             return [outcome for batch in batches for outcome in self.commit([batch])]
 
