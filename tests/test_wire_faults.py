@@ -16,7 +16,7 @@ from livermore_simulator import Quirks
 from livermore_simulator.primitives import WIRE, drawn
 from wires import TIMEFRAMES, Wired, market, wired
 
-from livermore_core.exchange import audit, quiet
+from livermore_core.exchange import audit, feed, quiet
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.testing import Fault
 from livermore_core.testing.faults import to_text
@@ -37,6 +37,7 @@ def in_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked at each hour or day, or after minutes of real time, is looked at sooner."""
     random.seed("the jitter of back-off")
     monkeypatch.setattr(audit, "EVERY", dict.fromkeys(TIMEFRAMES, 300))
+    monkeypatch.setattr(feed, "LONGEST_WAIT", 0.2)
     monkeypatch.setattr(quiet, "FIRST", 0.3)
     monkeypatch.setattr(quiet, "LOOK_EVERY", 0.1)
 
@@ -78,16 +79,16 @@ def fault(kind: str, met: Met = nothing, **more: Any) -> Any:
 async def met_and_mended(
     folder: Path, met: Met, *, start: Sequence[Fault] = (), live: Sequence[Fault] = (), quiet_for: float = QUIET
 ) -> None:
-    """Play `start` while livermore starts and `live` once it is live; all of it is met, and nothing of it stays."""
+    """Play `start` while livermore starts and `live` once it is live; wait until it is met; nothing of it stays."""
     async with asyncio.timeout(WITHIN), wired(folder, start) as run:
         await run.running.live()
         run.exchange.faults.plan(live)
         await run.played()
-        violations = await run.account(quiet_for)
+        await run.until(lambda: bool(met(run)))
         told = run.exchange.faults.told()["past"]
         assert [each["fault"].kind for each in told if each["met"] == 0] == []
         assert len(told) == len(start) + len(live)
-        assert met(run)
+        violations = await run.account(quiet_for)
     assert violations == [], to_text([*start, *live])
     assert run.compared > LEAST
 
