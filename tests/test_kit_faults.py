@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from livermore_core import (
     Message,
     Page,
     PermanentError,
+    Product,
     RateLimitedError,
     Series,
     StoreError,
@@ -339,6 +341,36 @@ def test_one_symbol_that_fails_for_good_holds_up_no_seam_R24_R30(error: Exceptio
     took, closed = run_virtual(started())
     assert took < 60.0
     assert closed >= 8
+
+
+def test_a_symbol_that_is_halted_or_retired_is_shown_so_and_no_reason_to_worry_R24_W37() -> None:
+    class Halting(MemoryExchange):
+        said: Mapping[str, Product | None] = MappingProxyType({})
+
+        async def products(self) -> list[Product]:
+            found = [self.said.get(product.symbol, product) for product in await super().products()]
+            return [product for product in found if product is not None]
+
+    async def halted() -> tuple[list[dict[str, str]], list[tuple[str, str]], set[str], int]:
+        client = exchange(4.0, Halting)
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            states = []
+            halt = Product(symbol="BBB-USD", tradable=False, halted="cancel_only")
+            for said in ({}, {"BBB-USD": halt, "EEE-USD": None}, {"EEE-USD": None}):
+                client.said = said
+                await asyncio.sleep(HOUR + 10.0)
+                states.append(found.following.status()["halted_symbols"])
+                assert found.following.shortcomings() == {}
+            words = [(event, fields["symbol"]) for _, event, fields in found.said if event.startswith("symbol.")]
+            return states, words, set(found.following.symbols), client.connections
+
+    states, words, symbols, connections = run_virtual(halted())
+    retired = {"EEE-USD": "RETIRED: not offered any more"}
+    assert states == [{}, {"BBB-USD": "HALTED: cancel_only", **retired}, retired]
+    assert words == [("symbol.halted", "BBB-USD"), ("symbol.halted", "EEE-USD"), ("symbol.trading", "BBB-USD")]
+    assert symbols == set(MARKETS)
+    assert connections == 1
 
 
 def test_a_retraction_that_the_store_refuses_is_still_asked_about_D01() -> None:

@@ -65,5 +65,5 @@ def _say(state: str, row: dict[str, Any] | None) -> None:
         for trouble in each["troubles"]:
             cause = f": {trouble['cause']}" if trouble["cause"] else ""
             click.echo(f"trouble   {trouble['reason']} for {trouble['seconds']:.0f} s{cause}")
-        for symbol, reason in each["unknown_symbols"].items():
+        for symbol, reason in {**each["unknown_symbols"], **each["halted_symbols"]}.items():
             click.echo(f"symbol    {symbol}: {reason}")

@@ -22,6 +22,7 @@ from livermore_core.exchange.quiet import QuietProbe
 from livermore_core.exchange.recorder import Recorder
 from livermore_core.exchange.seam import close_seam
 from livermore_core.exchange.settings import ExchangeSettings
+from livermore_core.exchange.standing import Standing
 from livermore_core.exchange.symbols import resolve
 from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.timeframe import BASE, WIDTHS, iso
@@ -77,6 +78,7 @@ class Following:
             series, start, end, reason, after=after, always=reason == "part.revised"
         )
         self.recorder.say = self._say
+        self.standing = Standing(self.healer, self._say)
         self.feed: LiveFeed | None = None
         self._healing = False
         self._preparing = asyncio.Lock()
@@ -101,6 +103,7 @@ class Following:
         await context.start(Fallback(self.feed).run, name=f"{self.name}.fallback")
         await context.start(QuietProbe(self.feed).run, name=f"{self.name}.quiet")
         await context.start(Audit(self.recorder, self.healer, self.symbols).run, name=f"{self.name}.audit")
+        await context.start(self.standing.run, name=f"{self.name}.standing")
         await context.start(self._trim, name=f"{self.name}.trim")
 
     async def prepare(self, context: Context) -> None:
@@ -126,6 +129,7 @@ class Following:
                 attempt += 1
         resolved = resolve(self.requested, products, held)
         self.symbols, self.aliases, self.unknown = resolved.symbols, resolved.aliases, resolved.unknown
+        self.standing.follow(self.symbols, products)
         for symbol, reason in self.unknown.items():
             self._say("symbol.unknown", {"symbol": symbol, "cause": reason})
         if not self.symbols:
@@ -164,6 +168,7 @@ class Following:
             "symbols": list(self.symbols),
             "aliases": {alias: symbol for alias, symbol in self.aliases.items() if symbol in self.symbols},
             "unknown_symbols": self.unknown,
+            "halted_symbols": self.standing.states,
             "incomplete": self.incomplete,
             "exchange_time": iso(self.clock.now) if self.clock.now else None,
             "feed": {

@@ -191,9 +191,9 @@ class Healer:
         answer: Trade | None = await self._call((AUDIT,), lambda: ask(symbol))
         return answer
 
-    async def products(self) -> list[Product]:
+    async def products(self, priority: int = LIVE) -> list[Product]:
         """All products, asked for at the budget's pace."""
-        return await self._call((LIVE,), self.client.products)
+        return await self._call((priority,), self.client.products)
 
     async def _call(self, priority: tuple[float, ...], request: Callable[[], Awaitable[Answer]]) -> Answer:
         await self.budget.acquire(priority)

@@ -14,13 +14,15 @@ from livermore_core.market.trade import Trade
 class Product(msgspec.Struct, frozen=True, kw_only=True):
     """What an exchange offers under one symbol.
 
-    `aliases` are other names of the same book; `quote_volume` is the turnover of 24 h in the quote currency;
+    `aliases` are other names of the same book; `halted` says why it is not `tradable` ("delisted", say), where the
+    exchange tells; `quote_volume` is the turnover of 24 h in the quote currency;
     `listed` the UNIX second before which there is no candle, where the exchange tells.
     """
 
     symbol: str
     aliases: tuple[str, ...] = ()
     tradable: bool = True
+    halted: str = ""
     quote_volume: float = 0.0
     listed: int | None = None
 

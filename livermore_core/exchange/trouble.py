@@ -18,6 +18,7 @@ PAIRS = {
     "feed.partial": "feed.whole",
     "ws.muted": "ws.heard",
     "ws.lagging": "ws.caught_up",
+    "symbol.halted": "symbol.trading",
     "store.error": "store.well",
     "status.unwritten": "status.written",
     "service.failed": "service.restored",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from livermore_coinbase.parse import UNREADABLE, number, read
+from livermore_coinbase.text import shown
 from livermore_core import Product, is_symbol
 
 
@@ -24,6 +25,9 @@ class _Row(msgspec.Struct):
     cancel_only: bool | None = False
     view_only: bool | None = False
     auction_mode: bool | None = False
+
+
+_STOPS = ("is_disabled", "trading_disabled", "cancel_only", "view_only", "auction_mode")
 
 
 class _Rows(msgspec.Struct):
@@ -87,14 +91,21 @@ def _readable(raws: Iterable[msgspec.Raw]) -> Iterable[_Row]:
 
 def _product(row: _Row, aliases: Iterable[str]) -> Product:
     turnover = number(row.approximate_quote_24h_volume) or number(number(row.volume_24h) * number(row.price))
+    halted = _halted(row)
     return Product(
-        symbol=row.product_id, aliases=tuple(sorted(aliases)), tradable=_tradable(row), quote_volume=turnover
+        symbol=row.product_id,
+        aliases=tuple(sorted(aliases)),
+        tradable=not halted,
+        halted=halted,
+        quote_volume=turnover,
     )
 
 
-def _tradable(row: _Row) -> bool:
-    stopped = row.is_disabled or row.trading_disabled or row.cancel_only or row.view_only or row.auction_mode
-    return row.status == "online" and not stopped
+def _halted(row: _Row) -> str:
+    """Why a product does not trade, in Coinbase's words; empty where it does."""
+    if row.status != "online":
+        return shown(row.status) or "no status"
+    return next((word for word in _STOPS if getattr(row, word)), "")
 
 
 def followed_by(currency: str, found: Catalogue) -> str | None:

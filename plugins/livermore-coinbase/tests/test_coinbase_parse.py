@@ -240,6 +240,8 @@ def test_one_product_per_book_under_its_canonical_id() -> None:
 def test_w37_what_does_not_trade_now_is_not_tradable(more: dict[str, Any]) -> None:
     found = catalogue(products(product("A-USD"), product("B-USD", **more)))
     assert [p.tradable for p in found.products] == [True, False]
+    ((key, value),) = more.items()
+    assert [p.halted for p in found.products] == ["", (value or "no status") if key == "status" else key]
 
 
 @pytest.mark.parametrize(
