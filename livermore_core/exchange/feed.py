@@ -15,6 +15,7 @@ from livermore_core.errors import ExchangeError, RateLimitedError, StoreError
 from livermore_core.exchange.backlog import Backlog
 from livermore_core.exchange.budget import obeyed
 from livermore_core.exchange.clock import ExchangeClock
+from livermore_core.exchange.density import Density
 from livermore_core.exchange.heal import Healer
 from livermore_core.exchange.protocol import CandleUpdate, ExchangeClient, Heartbeat, Lost, Message, Subscribed
 from livermore_core.exchange.recorder import CLOSE_GRACE, Recorder
@@ -57,6 +58,7 @@ class LiveFeed:
         self.bus, self.report = bus, report
         self.clock: ExchangeClock = recorder.clock
         self.tapes = {symbol: Tape() for symbol in symbols}
+        self.density = Density(recorder, self.tapes, report)
         self.heard: dict[str, float] = {}
         self.connected = False
         self.connections = self.frames = self.lost_frames = 0
@@ -195,8 +197,14 @@ class LiveFeed:
         if trade.time < tape.closed_until and trade.id > tape.last_id:
             self._late(trade)
         if tape.trade(trade):
+            self._jumped(trade)
             self.doubt(symbol, "ids.hole")
         self._touched.add(symbol)
+
+    def _jumped(self, trade: Trade) -> None:
+        since = self.tapes[trade.symbol].jumped_since
+        if since is not None:
+            self.density.jumped(trade.symbol, since, trade.time)
 
     def _heartbeat(self, stamp: float) -> None:
         self.frames += 1
@@ -276,6 +284,7 @@ class LiveFeed:
 
     def _minute_ended(self, bucket: int) -> None:
         outcomes = {symbol: tape.close(bucket) for symbol, tape in self.tapes.items()}
+        self.density.closed(bucket)
         proven = {symbol: outcome for symbol, outcome in outcomes.items() if not isinstance(outcome, Unproven)}
         for symbol, outcome in outcomes.items():
             if isinstance(outcome, Unproven):
@@ -301,6 +310,7 @@ class LiveFeed:
     async def _tick(self) -> None:
         for symbol in self.symbols:
             await self.recorder.tick(symbol)
+        await self.density.judge()
 
     async def _close(self, bucket: int, proven: Mapping[str, Candle | None]) -> None:
         async with asyncio.TaskGroup() as group:

@@ -36,7 +36,6 @@ class Recorder:
         self.timeframes = tuple(sorted(timeframes, key=WIDTHS.__getitem__))
         self.ladder = ladder(self.timeframes)
         self.live: set[str] = set()
-        self.agreements: dict[str, int] = {}
         self.learned = 0
         # Announced since the start: candles that changed, and native rows that differ from what their parts add up to.
         self.revised = self.native_differences = 0
@@ -299,11 +298,6 @@ class Recorder:
     def _count(self, change: Change) -> None:
         self.revised += sum(event.kind == REVISED for event in change.events)
         self.native_differences += change.native_differences
-        symbol = change.ledger.series.symbol
-        if change.disagreed:
-            self.agreements[symbol] = 0
-        elif change.agreed:
-            self.agreements[symbol] = self.agreements.get(symbol, 0) + 1
 
     def _lock(self, symbol: str) -> asyncio.Lock:
         return self._locks.setdefault(symbol, asyncio.Lock())

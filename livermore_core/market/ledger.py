@@ -51,7 +51,7 @@ class Change:
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.revised: set[int] = set()
-        self.agreed = self.disagreed = self.native_differences = 0
+        self.native_differences = 0
         self.coverage = ledger.coverage.copy()
         self._unhidden: set[int] = set()
         self._gaps = ledger.gaps.copy()
@@ -156,14 +156,11 @@ class Change:
         """A hidden row is there: it comes back, comes back different, or (retracted, REST says EMPTY) is withdrawn."""
         if row is None:
             if not covered:
-                self.disagreed += 1
                 self._withdraw(withdrawn)
         elif not covered and same(withdrawn, row):
-            self.agreed += 1
             self._unhidden.add(time)
             self.rows[time] = row.at_revision(withdrawn.revision)
         else:
-            self.disagreed += 1
             self._unhidden.add(time)
             self._revise(time, row.at_revision(withdrawn.revision + 1))
 

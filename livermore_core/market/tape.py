@@ -61,6 +61,10 @@ class Tape:
         self.acknowledged = False
         self.buckets: dict[int, Partial] = {}
         self.closed_until = 0
+        # What the trades made of the last minute that had any, proven or not.
+        self.last_closed: Candle | None = None
+        # The time of the trade before the last jump of the ids, if no missing frame explains that.
+        self.jumped_since: float | None = None
         self.unconfirmed: list[int] = []
         # Buckets that start after this moment can be proven; None while nothing is known at all.
         self._dense_from: float | None = None
@@ -89,11 +93,15 @@ class Tape:
             if trade.id == self.last_id:
                 self.confirm()
             return False
-        hole = self.last_id >= 0 and trade.id != self.last_id + 1 and not self.sparse
+        # Where ids prove nothing, missing frames do.
+        jumped = self.doubtful if self.sparse else trade.id != self.last_id + 1
+        hole = self.last_id >= 0 and jumped
         # The very first trade opens the dense run at its own time, as the one after a hole does.
         if hole or self.last_id < 0:
             self._dense_from = trade.time
-        if not hole:
+        if hole:
+            self.jumped_since = None if self.doubtful else self.last_time
+        else:
             self.unconfirmed.clear()
         self.doubtful = False
         self.last_id = trade.id
@@ -122,7 +130,7 @@ class Tape:
     def close(self, bucket: int) -> Candle | Unproven | None:
         """Close [bucket, bucket + 60): its candle, None if proven EMPTY, or why it is unproven."""
         end = bucket + STEP
-        partial = self.skip(bucket)
+        candle = self.skip(bucket)
         if not self.acknowledged:
             return Unproven.UNACKNOWLEDGED
         if self._dense_from is None or self._dense_from >= bucket:
@@ -131,9 +139,13 @@ class Tape:
             if self.doubtful:
                 return Unproven.LOST
             self.unconfirmed.append(bucket)
-        return None if partial is None else partial.candle()
+        return candle
 
-    def skip(self, bucket: int) -> Partial | None:
-        """Let [bucket, bucket + 60) be decided by others; what there is of it."""
+    def skip(self, bucket: int) -> Candle | None:
+        """Let [bucket, bucket + 60) be decided by others; what its trades say of it."""
         self.closed_until = max(self.closed_until, bucket + STEP)
-        return self.buckets.pop(bucket, None)
+        partial = self.buckets.pop(bucket, None)
+        if partial is None:
+            return None
+        self.last_closed = partial.candle()
+        return self.last_closed
