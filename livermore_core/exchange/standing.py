@@ -42,11 +42,11 @@ class Standing:
         offered = {product.symbol: product for product in products}
         self.states = {symbol: state for symbol in self._halted if (state := _state(offered.get(symbol)))}
         for symbol, halted in self._halted.items():
-            state = self.states.get(symbol)
-            if state is None:
+            cause = self.states.get(symbol)
+            if cause is None:
                 halted.well()
-            elif state != halted.cause:
-                halted.bad("symbol.halted", state)
+            elif cause != halted.cause:
+                halted.bad("symbol.halted", cause)
 
 
 def _state(product: Product | None) -> str:
