@@ -173,6 +173,14 @@ BAD_PEM = '{"name": "organizations/a/apiKeys/b", "privateKey": "-----BEGIN EC PR
 WRONG = {
     "command": (["strat"], {}, "", 2, "unknown command 'strat', did you mean 'start'?"),
     "stage": (["start", "--stages", "backfil"], {}, "", 2, "'backfil'"),
+    "within nan": (
+        ["start", "--until-ready", "--within", "nan"],
+        {},
+        "",
+        2,
+        "'nan' is no number of seconds; write e.g. 120",
+    ),
+    "within inf": (["start", "--until-ready", "--within", "inf"], {}, "", 2, "'inf' is no number of seconds"),
     "within": (["start", "--within", "3"], {}, "", 2, "--within needs --until-ready"),
     "option": (["start", "--symbl", "X"], {}, "", 2, "--symbl"),
     "timeframe": (["start", "--timeframe", "7m"], {}, "", 78, "7m"),

@@ -95,6 +95,7 @@ def test_without_anything_the_defaults_hold(plugins: Plugins) -> None:
     assert chosen.backfill_timeframes == ("5m", "15m", "1h", "4h", "1d")
     assert chosen.store.startswith("sqlite:////")
     assert (chosen.followed, chosen.indicators, chosen.history) == (("moon",), {"macd-v": {}}, 50)
+    assert {row["key"]: row["value"] for row in effective(chosen)}["depth"] == 50
     assert set(chosen.retention.values()) == {20_000}
     assert (chosen.stage_timeout, chosen.log_format) == (60.0, None)
 

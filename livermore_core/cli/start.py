@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,19 @@ class StageList(click.ParamType[tuple[str, ...]]):
         return stages
 
 
+class Seconds(click.FloatRange):
+    """More than 0 and finite; no comparison keeps `nan` out."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> float:
+        seconds: float = super().convert(value, parameter, context)
+        if not isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds; write e.g. 120")
+        return seconds
+
+
 def run_options(command: Any) -> Any:
     """The options of a run."""
     for option in (
@@ -56,7 +70,7 @@ def run_options(command: Any) -> Any:
 @run_options
 @click.option("--stages", type=StageList(), default=STAGES, help="Run only these stages, with commas.")
 @click.option("--until-ready", is_flag=True, help="Exit 0 once everything is ready.")
-@click.option("--within", type=click.FloatRange(min=0, min_open=True), help="Exit 69 if not ready in SECONDS.")
+@click.option("--within", type=Seconds(), help="Exit 69 if not ready in SECONDS.")
 def start(stages: tuple[str, ...], until_ready: bool, within: float | None, **options: Any) -> int:
     """Backfill what is missing, warm the indicators, then follow the market live until Ctrl-C."""
     if within is not None and not until_ready:

@@ -61,7 +61,7 @@ def sample(plugins: Plugins) -> str:
 
 def _in_force(settings: Settings) -> Iterator[tuple[str, Any]]:
     for name in CoreSettings.model_fields:
-        value = getattr(settings, name)
+        value = settings.history if name == "depth" else getattr(settings, name)
         if name == "retention":
             yield from ((f"retention.{timeframe}", count) for timeframe, count in value.items())
         elif isinstance(value, BaseModel):
@@ -73,7 +73,6 @@ def _in_force(settings: Settings) -> Iterator[tuple[str, Any]]:
     for name, parameters in settings.indicators.items():
         yield f"indicators.{name}", parameters
     yield "followed", settings.followed
-    yield "history", settings.history
 
 
 def _origin(settings: Settings, key: str) -> str:

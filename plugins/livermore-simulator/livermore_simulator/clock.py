@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+# A market is made day by day; much faster, and making it takes all the time there is, even that for a signal.
+FASTEST = 100_000
+
 
 class SimulationClock:
     """Starts at `start` (UNIX seconds) and runs at `speed`; speed 0 holds time still.

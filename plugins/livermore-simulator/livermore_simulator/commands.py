@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from livermore_core.testing import Fault
+from livermore_simulator.clock import FASTEST
 from livermore_simulator.market import Market
 from livermore_simulator.primitives import drawn, written
 from livermore_simulator.quirks import Quirks
@@ -21,8 +22,6 @@ from livermore_simulator.server import SimulatedExchange
 from livermore_simulator.synthetic import SyntheticMarket
 
 RECORDED_START = "2024-01-03T00:00:00Z"
-# A market is made day by day; much faster, and making it takes all the time there is, even that for a signal.
-FASTEST = 100_000
 QUIRKS = {"default": Quirks(), "all": Quirks.all(), "none": Quirks.none(), "unsummed": Quirks(native_differs=True)}
 RANDOM = "random"
 EPILOG = """\b

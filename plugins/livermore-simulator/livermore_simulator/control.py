@@ -8,6 +8,7 @@ from aiohttp import web
 
 from livermore_core.testing.faults import one_fault
 from livermore_simulator import wire
+from livermore_simulator.clock import FASTEST
 from livermore_simulator.primitives import WIRE
 from livermore_simulator.truth import WIDTHS
 
@@ -68,8 +69,10 @@ class Control:
         return await self._state(request)
 
     async def _set_speed(self, request: web.Request) -> web.Response:
-        asked = await request.json()
-        self._exchange.clock.set_speed(float(asked["speed"]))
+        asked = (await request.json()).get("speed")
+        if isinstance(asked, bool) or not isinstance(asked, int | float) or not 0.0 <= asked <= FASTEST:
+            raise web.HTTPBadRequest(text=f"speed must be a number from 0 to {FASTEST}")
+        self._exchange.clock.set_speed(float(asked))
         return _json({"speed": self._exchange.clock.speed})
 
     # ---- faults ----

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from livermore_core import run_in_foreground
-from livermore_simulator.commands import FASTEST, Number
+from livermore_simulator.clock import FASTEST
+from livermore_simulator.commands import Number
 from livermore_simulator.server import SimulatedExchange
 from livermore_simulator.synthetic import SyntheticMarket
 

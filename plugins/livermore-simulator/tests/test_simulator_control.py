@@ -66,6 +66,16 @@ async def test_speed(serve: Any) -> None:
     assert states[0]["exchange_time"] == states[1]["exchange_time"]
 
 
+@pytest.mark.parametrize("speed", ["NaN", "Infinity", "-1", "100001", "true", "null", '"60"'])
+async def test_a_speed_that_is_none_is_refused_and_changes_nothing(serve: Any, speed: str) -> None:
+    client = await serve()
+    before = client.exchange.clock.speed
+    async with client.session.post(f"{client.exchange.control_url}/speed", data=f'{{"speed": {speed}}}') as response:
+        assert response.status == 400
+        assert await response.text() == "speed must be a number from 0 to 100000"
+    assert client.exchange.clock.speed == before
+
+
 def test_sets_of_quirks() -> None:
     assert not any(getattr(Quirks.none(), name) for name in Quirks.__slots__)
     assert {name for name in Quirks.__slots__ if not getattr(Quirks.all(), name)} == {"native_differs"}
