@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ class App:
     """One run. `bus` carries its announcements; `report` is told every event of its life, as the log is.
 
     With `until_ready` the run ends after the last stage; with `within` it gives up when it is not ready in time.
+    `left_out` are plugins that a safe start does without, each with the cause.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class App:
         stages: Collection[str] = STAGES,
         until_ready: bool = False,
         within: float | None = None,
+        left_out: Mapping[str, str] | None = None,
         report: Report | None = None,
         leave: ending.Leave = ending.leave,
     ) -> None:
@@ -47,6 +49,7 @@ class App:
         self.exchanges: dict[str, Following] = {}
         self._stages = [stage for stage in STAGES if stage in stages]
         self._until_ready, self._within, self._leave = until_ready, within, leave
+        self._left_out = dict(left_out or {})
         self._report = Reporter(report, self._moved)
         self._watchdog = ending.Watchdog(leave, partial(self._report, "shutdown.overdue", {}))
         self._supervisor = Supervisor()
@@ -124,6 +127,8 @@ class App:
         for plugin in self.plugins.found:
             if plugin.state == "broken":
                 self._report.broken(plugin)
+        if self._left_out:
+            self._report("safe_mode", {"left_out": sorted(self._left_out)})
         store = await open_store(stack, self.plugins, self.settings, self._report)
         if getattr(store, "rebuilt", None) is not None:
             self._report("store.rebuilt", {"set_aside": str(store.rebuilt)})
@@ -208,8 +213,8 @@ class App:
         )
 
     def _degraded(self) -> dict[str, str]:
-        """The plugins that failed in a stage or by a service, with the cause."""
-        failures = self._runner.failures if self._runner is not None else {}
+        """The plugins that were left out, failed in a stage, or by a service that gave up, with the cause."""
+        failures = self._left_out | (self._runner.failures if self._runner is not None else {})
         return failures | (self._services.degraded() if self._services is not None else {})
 
     def _moved(self) -> None:

@@ -105,6 +105,11 @@ class Plugins:
         for hook, values in offers.items():
             self._take(plugin, hook, values)
 
+    def leave_out(self, plugin: Plugin, cause: str) -> None:
+        """Run none of a plugin's stages; what it contributes stays known."""
+        plugin.state, plugin.cause = "disabled", cause
+        self.manager.unregister(name=plugin.name)
+
     def _refuse(self, plugin: Plugin, cause: str) -> None:
         plugin.state, plugin.cause = "broken", " ".join(cause.split())[:CAUSE_LENGTH]
         # Another plugin may stand under this name, so only this one's own registration may go.

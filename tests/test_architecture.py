@@ -18,7 +18,7 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").glob("livermore-*/livermore
 LAYERS = [
     {"cli", "__main__"},
     {"app"},
-    {"plugins", "services", "config", "context", "status", "vitals", "soundness"},
+    {"plugins", "services", "config", "context", "status", "vitals", "soundness", "starts"},
     {"log"},
     {"hooks"},
     {"exchange", "indicators", "store", "bus"},
@@ -140,6 +140,7 @@ def test_only_signing_files_and_what_is_shown_read_the_wall_clock_T01_T02() -> N
         "livermore_core/status.py",
         "livermore_core/store/lock.py",
         "livermore_core/store/sqlite_file.py",
+        "livermore_core/starts.py",  # how long ago other processes were started
         "livermore_core/vitals.py",  # says that it was set
         "plugins/livermore-coinbase/livermore_coinbase/auth.py",
     }

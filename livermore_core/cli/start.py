@@ -104,10 +104,12 @@ def run_app(
     plugins, settings = settings_of(
         file, store, overrides=overrides, exchanges=exchanges, symbols=symbols, timeframes=timeframes
     )
-    from livermore_core import ending
+    from livermore_core import ending, starts
 
-    options = {"stages": stages, "until_ready": until_ready, "within": within}
-    return int(ending.run_to_end(run_with_view(plugins, settings, options)))
+    with starts.remembered(settings.store) as crashes:
+        left_out = starts.leave_out(plugins, settings.required) if crashes >= starts.CRASHES else {}
+        options = {"stages": stages, "until_ready": until_ready, "within": within, "left_out": left_out}
+        return int(ending.run_to_end(run_with_view(plugins, settings, options)))
 
 
 async def run_with_view(plugins: Any, settings: Any, options: dict[str, Any], seconds: float | None = None) -> Any:

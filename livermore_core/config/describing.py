@@ -61,7 +61,7 @@ def sample(plugins: Plugins) -> str:
 
 def _in_force(settings: Settings) -> Iterator[tuple[str, Any]]:
     for name in CoreSettings.model_fields:
-        value = settings.history if name == "depth" else getattr(settings, name)
+        value: Any = settings.history if name == "depth" else getattr(settings, name)
         if name == "retention":
             yield from ((f"retention.{timeframe}", count) for timeframe, count in value.items())
         elif isinstance(value, BaseModel):
