@@ -163,6 +163,21 @@ async def test_a_run_whose_file_is_overwritten_ends_with_74_and_the_next_start_m
     assert ".corrupt-" in aside
 
 
+# The same command, where no file may grow.
+NO_ROOM = """
+import resource
+from livermore_core.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+main()
+"""
+
+
+async def test_a_start_on_a_disk_without_room_ends_with_74_and_what_to_do_D01(path: Path) -> None:
+    async with Program("start", "--store", url(path), python=("-c", NO_ROOM)) as program:
+        assert await program.ended() == ExitCode.STORE
+        assert program.lines[-1].endswith("its lock cannot be written: File too large; make room on its disk")
+
+
 async def test_a_corrupt_file_is_left_where_it_is_where_that_is_asked_for_D05(path: Path) -> None:
     overwrite(path)
     env = {"LIVERMORE_LOG_FORMAT": "json", "LIVERMORE_ON_CORRUPT": "stop"}

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from livermore_core.errors import StoreHeldError
+from livermore_core.errors import StoreError, StoreHeldError
 
 
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Hold `<path>.lock` inside the block. Raises StoreHeldError that names the holder."""
+    """Hold `<path>.lock` inside the block. Raises StoreHeldError that names the holder, StoreError on a full disk."""
     descriptor = os.open(_beside(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -25,13 +25,20 @@ def only_writer(path: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace") or "unknown"
             raise StoreHeldError(f"{path}: another instance holds this store: {holder}; stop it first") from None
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        said = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": started})
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, said.encode(), 0)
+        _sign(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    said = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": started})
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, said.encode(), 0)
+    except OSError as error:
+        raise StoreError(f"{path}: its lock cannot be written: {error.strerror}; make room on its disk") from None
 
 
 def holder(path: Path) -> dict[str, Any] | None:
