@@ -8,7 +8,7 @@ from typing import Any
 
 from livermore_core.errors import LivermoreError, StoreCorruptError, StoreError
 
-# Seconds; 240 MB are read in one to two. What is in memory is never read again, so that only a look can tell.
+# Seconds; 200 MB are read in 1.3. What is in memory is never read again, so that only a look can tell.
 LOOK_EVERY = 600.0
 MEND = "nothing more is written; the next start sets a damaged store aside and fetches its history anew"
 
