@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from livermore_simulator.primitives import WIRE
 
 from livermore_core.testing.faults import KINDS
 
@@ -17,6 +18,8 @@ FILES = [*ROOT.rglob("tests/test_*.py"), *(ROOT / "livermore_core" / "testing").
 
 ROW = re.compile(r"^\| ([A-Z]{1,2}\d{1,2}) \| (.+) \| (.+) \| (.+) \|$", flags=re.MULTILINE)
 CITED = re.compile(r"`(\w+)(?:\[([\w.]+)\])?`")
+# The files that play faults by their kind, and which.
+PLAYED = {"test_simulation": KINDS, "test_wire_faults": WIRE}
 # `-` needs one of these words beside it.
 WHY = ("not built", "no such thing", "cannot be", "no test of it")
 
@@ -88,7 +91,7 @@ def test_a_row_cites_exactly_the_files_whose_tests_carry_its_id(page: Page, one:
     _, _, does, by = page.rows[one]
     cited = CITED.findall(by)
     assert {file for file, kind in cited if not kind} == SHOWN.get(one, set())
-    assert all(file == "test_simulation" and kind in KINDS for file, kind in cited if kind)
+    assert all(kind in PLAYED[file] for file, kind in cited if kind)
     assert bool(cited) is (by != "-")
     assert cited or any(word in does for word in WHY)
 
@@ -97,9 +100,10 @@ def test_every_id_in_the_name_of_a_test_has_a_row() -> None:
     assert set(SHOWN) - {one for page in PAGES for one in page.rows} == set()
 
 
-def test_every_fault_that_the_simulation_plays_is_cited_or_has_no_row_of_its_own() -> None:
-    cited = {kind for *_, by in FAULTS.rows.values() for _, kind in CITED.findall(by) if kind}
-    assert set(KINDS) - cited == {"rest.delay"}
+@pytest.mark.parametrize("file", PLAYED)
+def test_every_fault_that_is_played_is_cited_or_has_no_row_of_its_own(file: str) -> None:
+    cited = {kind for *_, by in FAULTS.rows.values() for played, kind in CITED.findall(by) if played == file}
+    assert set(PLAYED[file]) - cited == {"rest.delay"}
 
 
 @each_page

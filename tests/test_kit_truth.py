@@ -233,16 +233,37 @@ def test_a_muted_symbol_of_an_exchange_that_tells_no_last_trade_is_found_out_W06
 
 
 def test_a_symbol_so_busy_that_its_last_trade_is_always_on_its_way_is_found_muted_W06() -> None:
-    async def muted() -> int:
+    async def muted() -> tuple[int, list[tuple[int, int | None]]]:
         client = MemoryExchange({"AAA-USD": 0.5}, start=START, history=6 * 3600, until=START + 3600, seed=15)
         async with harness(client, MemoryStore(), depth=60, timeframes=("1m", "5m")) as found:
             await found.live()
             client.silence("AAA-USD")
             # 90 s without a trade, then 5 s in which the exchange's last one must come, each looked at every 5 s.
             await asyncio.sleep(90 + 5 + 5 + 5)
-            return len(found.events("ws.muted"))
+            gaps = [event for _, event in await found.store.events() if (event.kind, event.timeframe) == (GAP, "1m")]
+            return len(found.events("ws.muted")), [(event.time, event.until) for event in gaps]
 
-    assert run_virtual(muted()) == 1
+    minute = int(START) // 60 * 60
+    # The minutes that were closed since, one of them as empty, are taken back as one.
+    assert run_virtual(muted()) == (1, [(minute, minute + 120)])
+
+
+def test_that_no_trade_came_does_not_take_back_what_rest_has_told_W06_S1() -> None:
+    async def closed_twice() -> tuple[int, int]:
+        client = exchange(16, 1.0)
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            client.silence("AAA-USD")
+            await asyncio.sleep(70)
+            minute = int(client.now()) // 60 * 60 - 60
+            series = Series("memory", "AAA-USD", "1m")
+            told = await found.following.healer.fetch(series, minute, minute + 60, priority=(LIVE,), live=True)
+            await found.following.recorder.close("AAA-USD", minute, None)
+            revised = [event for _, event in await found.store.events() if event.kind == REVISED]
+            return len(told.rows), len(revised)
+
+    # The minute was closed as empty before: REST told otherwise, and that is all.
+    assert run_virtual(closed_twice()) == (1, 1)
 
 
 def test_a_timeframe_without_history_begins_with_the_bucket_that_is_open_S1() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from livermore_simulator import Quirks
 from livermore_simulator.primitives import WIRE, drawn
-from wires import TIMEFRAMES, Wired, market, wired
+from wires import SPEED, TIMEFRAMES, Wired, market, wired
 
 from livermore_core.exchange import audit, feed, quiet
 from livermore_core.market.timeframe import WIDTHS
@@ -77,10 +77,16 @@ def fault(kind: str, met: Met = nothing, **more: Any) -> Any:
 
 
 async def met_and_mended(
-    folder: Path, met: Met, *, start: Sequence[Fault] = (), live: Sequence[Fault] = (), quiet_for: float = QUIET
+    folder: Path,
+    met: Met,
+    *,
+    start: Sequence[Fault] = (),
+    live: Sequence[Fault] = (),
+    quiet_for: float = QUIET,
+    speed: float = SPEED,
 ) -> None:
     """Play `start` while livermore starts and `live` once it is live; wait until it is met; nothing of it stays."""
-    async with asyncio.timeout(WITHIN), wired(folder, start) as run:
+    async with asyncio.timeout(WITHIN), wired(folder, start, speed=speed) as run:
         await run.running.live()
         run.exchange.faults.plan(live)
         await run.played()
@@ -159,7 +165,6 @@ async def test_on_the_way_to_a_new_connection(one: Fault, met: Met, tmp_path: Pa
         fault("ws.blackhole", reconnected),
         fault("ws.stall", lasts=200.0),
         fault("ws.stall", reconnected, lasts=900.0, code=0),
-        fault("ws.mute", said("ws.muted"), lasts=600.0, symbol=BTC),
         fault("ws.mute", lasts=600.0, channel="heartbeats"),
         fault("ws.seq", lost, how="skip", amount=3.0),
         fault("ws.seq", counted("ws.out_of_order"), how="dup", amount=3.0),
@@ -177,6 +182,11 @@ async def test_on_the_way_to_a_new_connection(one: Fault, met: Met, tmp_path: Pa
 )
 async def test_while_it_is_live(one: Fault, met: Met, tmp_path: Path) -> None:
     await met_and_mended(tmp_path, met, live=[one])
+
+
+async def test_a_symbol_that_goes_silent(tmp_path: Path) -> None:
+    """Ten exchange seconds after a minute's end REST may be asked: at this speed that is later than what waits now."""
+    await met_and_mended(tmp_path, said("ws.muted"), live=[Fault(kind="ws.mute", symbol=BTC, lasts=150.0)], speed=120.0)
 
 
 @pytest.mark.parametrize("seed", [int(each) for each in os.environ.get("STORMS", "7").split(",")])

@@ -23,6 +23,7 @@ from livermore_core.exchange.trouble import HEALTHY, Trouble, reason_of
 from livermore_core.exchange.witness import Witness
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import OPEN, Event
+from livermore_core.market.intervals import Intervals
 from livermore_core.market.open_candles import OpenCandles
 from livermore_core.market.series import Series
 from livermore_core.market.tape import STEP, Tape, Unproven
@@ -340,10 +341,11 @@ class LiveFeed:
     async def _retract(self, symbol: str, buckets: Sequence[int], reason: str) -> None:
         """What was closed of these minutes does not stand: withdraw it, and ask REST, even where that is refused."""
         series = Series(self.recorder.exchange, symbol, self._base)
-        for bucket in buckets:
-            self.healer.want(series, bucket, bucket + STEP, reason, after=bucket + STEP, always=True)
+        # Minutes that follow each other in one: no answer of REST may come between, and be announced before the gap.
+        for start, end in Intervals((bucket, bucket + STEP) for bucket in buckets):
+            self.healer.want(series, start, end, reason, after=end, always=True)
             try:
-                await self.recorder.retract(symbol, bucket, bucket + STEP, reason)
+                await self.recorder.retract(symbol, start, end, reason)
             except StoreError as error:
                 self.recorder.refused(error)
 

@@ -92,16 +92,20 @@ class Recorder:
         *,
         live: bool,
         derive: bool = True,
+        by_trades: bool = False,
     ) -> None:
         """Everything about `covered` is known now: `rows` and nothing else. Raises StoreError.
 
         `live` announces candle by candle, in order; else a range is announced as one. `derive`: higher candles follow.
+        `by_trades`: rows that REST has told stand.
         """
         ledger = self._ledgers[series]
         async with self._lock(series.symbol):
             work = _Work(self)
             work.derive = derive
             for start, end in covered:
+                if by_trades and await self._is_told(ledger, start, end):
+                    continue
                 at_once = self._at_once(ledger, start, end) if live else end
                 if start < at_once:
                     await work.learn(ledger, (start, at_once), rows, live=live)
@@ -109,11 +113,18 @@ class Recorder:
             await self._advance(series.symbol, work)
             await self._commit(work)
 
+    async def _is_told(self, ledger: Ledger, start: int, end: int) -> bool:
+        """Whether there is a row that came from REST."""
+        if not ledger.coverage.within(start, end):
+            return False
+        return any(row.source == "rest" for row in await self.store.candles(ledger.series, since=start, until=end))
+
     async def close(self, symbol: str, bucket: int, candle: Candle | None) -> None:
-        """A 1m bucket is closed by its trades: its candle, or None for EMPTY."""
+        """A 1m bucket is closed by its trades: its candle, or None for EMPTY. A row that REST has told stands."""
         ledger = self.ledger(symbol, self.timeframes[0])
         end = bucket + ledger.width
-        await self.learn(ledger.series, [(bucket, end)], [] if candle is None else [candle], live=True)
+        rows = [] if candle is None else [candle]
+        await self.learn(ledger.series, [(bucket, end)], rows, live=True, by_trades=True)
 
     async def retract(self, symbol: str, start: int, end: int, reason: str) -> None:
         """What was known of [start, end) of 1m does not stand, nor do the higher candles derived from it.
@@ -378,10 +389,10 @@ class _Work:
             if part == ledger.series.timeframe and touched:
                 await self._rederive(self._recorder.ledger(ledger.series.symbol, higher), part, touched, revised, live)
 
-    def _is_before_all(self, ledger: Ledger, bucket: int) -> bool:
-        """Whether nothing as old is known: a revision adds no history, which would leave a hole behind it."""
+    def _is_before_all(self, ledger: Ledger, bucket: int, end: int) -> bool:
+        """Whether nothing as old was ever known: what is healed or revised below adds no history, hole by hole."""
         start = self.coverage(ledger).start
-        return start is not None and bucket < start
+        return (start is None or bucket < start) and not ledger.gaps.within(bucket, end)
 
     async def _rederive(
         self, ledger: Ledger, part: str, touched: Sequence[int], revised: frozenset[int], live: bool
@@ -392,10 +403,10 @@ class _Work:
             end = bucket + ledger.width
             if not lower.covers(bucket, end):
                 continue
-            if self._is_before_all(ledger, bucket) and any(bucket <= time < end for time in revised):
-                continue
             beyond_edge = ledger.series.symbol in self._recorder.live and bucket >= self.edge(ledger)
             if beyond_edge:  # announced in order by the advance of the edge
+                continue
+            if (live or not revised.isdisjoint(range(bucket, end))) and self._is_before_all(ledger, bucket, end):
                 continue
             present = await self.rows(ledger, bucket, end)
             if present and present[0].source == "rest":
