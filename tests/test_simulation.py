@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -167,6 +168,8 @@ def test_a_schedule_comes_from_its_seed_and_can_be_written_down() -> None:
     assert schedule != fault_schedule(8, 200.0, list(MARKETS), per_hour=4.0)
     assert {fault.kind for fault in schedule} == set(KINDS)
     assert from_text(to_text(schedule)) == schedule
+    # A seed means what it meant when it was written down: in a patch of tests/mutants, or in a report.
+    assert hashlib.sha256(to_text(schedule).encode()).hexdigest()[:16] == "b4dca72e1517c534"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from livermore_simulator.commands import simulate
 from livermore_simulator.mutations import MUTATIONS, POISON
 from livermore_simulator.primitives import WIRE, drawn, written
 
-from livermore_core.testing import Fault
+from livermore_core.testing import Fault, Program
 from livermore_core.testing.faults import to_text
 
 NOON = 1_704_283_200
@@ -135,6 +135,20 @@ def test_a_seed_is_a_schedule_of_every_kind_that_can_be_written_down() -> None:
     assert {one.kind for one in storm} == set(WIRE)
     assert {one.how for one in storm if one.kind == "rest.mutate"} == set(MUTATIONS)
     assert {one.on for one in storm} == {"", "request", "frame", "connection"}
+
+
+async def test_simulate_plays_a_file_and_says_what_begins_and_ends(tmp_path: Path) -> None:
+    file = tmp_path / "faults.jsonl"
+    file.write_text('{"kind": "rest.status", "at": 20, "lasts": 10}\n{"kind": "ws.rst", "at": 40}\n')
+    start = ("--start", "2024-01-03T12:00:00Z", "--products", "1", "--speed", "100")
+    async with Program("simulate", "--faults", str(file), *start) as program:
+        await program.line(lambda line: "ends" in line and "ws.rst" in line)
+        assert await program.stop() == 0
+    assert "faults     2 planned, the last 40 s from now" in program.lines
+    told = [line.split()[2:] for line in program.lines if line.startswith("fault ")]
+    assert [(word, json.loads(fault)["kind"]) for word, fault in told] == [
+        ("begins", "rest.status"), ("ends", "rest.status"), ("begins", "ws.rst"), ("ends", "ws.rst")
+    ]  # fmt: skip
 
 
 # ---- REST ----
