@@ -164,4 +164,6 @@ def _wrong(fault: Fault, kind: Kind) -> str:
         return f"`on` is one of {', '.join(EVENTS)}, and `nth` counts from 1"
     if not all(map(isfinite, (fault.at, fault.lasts, fault.amount))) or min(fault.at, fault.lasts) < 0:
         return "`at` and `lasts` are not negative"
+    if not all(text.isprintable() for pair in fault.headers.items() for text in pair):
+        return "`headers` are printable"
     return ""

@@ -102,6 +102,7 @@ async def test_the_control_interface_begins_lists_and_ends(serve: Any) -> None:
         ('{"kind": "rest.mutate"}', "rest.mutate: `how` is one of reverse, shuffle"),
         ('{"kind": "rest.mutate", "how": "posion"}', "did you mean 'poison'?"),
         ('{"kind": "rest.status", "code": 42}', "rest.status: `code` is 200 to 599"),
+        ('{"kind": "rest.status", "headers": {"A": "b\\r\\nC: d"}}', "`headers` are printable"),
         ('{"kind": "ws.close", "wait": 1}', "unknown field `wait`"),
         ('{"kind": "ws.close", "nth": 1}', "`on` is one of request, frame, connection"),
         (b"\xff\xfe", "JSON is malformed"),
