@@ -259,6 +259,47 @@ def test_a_store_that_hangs_for_hours_costs_neither_memory_nor_truth_W35() -> No
     assert rows > 300
 
 
+def test_a_connection_that_begins_in_the_far_future_is_not_believed_T09() -> None:
+    class Future(FaultyExchange):
+        async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
+            async for message in super().feed(symbols):
+                is_wrong = self.connections in (2, 3) and isinstance(message, Heartbeat)
+                yield Heartbeat(6_000_000_000.0) if is_wrong else message
+
+    async def future() -> tuple[int, int]:
+        client = exchange(2.0, Future)
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            await asyncio.sleep(300.0)
+            client.cut()
+            await asyncio.sleep(600.0)
+            assert found.following.clock.now <= client.now()
+            assert found.following.is_live()
+            return client.connections, await compared(found, client, START)
+
+    connections, rows = run_virtual(future())
+    assert connections == 4
+    assert rows > 20
+
+
+def test_after_days_of_silence_the_exchange_is_believed_again_T04() -> None:
+    async def slept() -> tuple[float, int]:
+        client = exchange(60.0, FaultyExchange)
+        async with following(client, MemoryStore()) as found:
+            await found.live()
+            await asyncio.sleep(300.0)
+            client.begin(Fault(at=0.0, kind="clock.suspend", amount=50 * HOUR))
+            await asyncio.sleep(240.0)
+            assert found.following.is_live()
+            late = client.now() - found.following.clock.now
+            await asyncio.sleep(400.0)
+            return late, await compared(found, client, client.now() - HOUR)
+
+    late, rows = run_virtual(slept())
+    assert late < 5.0
+    assert rows > 60
+
+
 def test_midnight_of_thirty_symbols_is_paced_and_keeps_its_order_R03_T06() -> None:
     midnight = 1_704_326_400.0
     frames = ("1m", "5m", "15m", "1h", "4h", "1d")

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from livermore_core.bus import Bus
-from livermore_core.errors import ExchangeError, RateLimitedError, StoreError
+from livermore_core.errors import BadResponseError, ExchangeError, RateLimitedError, StoreError
 from livermore_core.exchange.backlog import Backlog
 from livermore_core.exchange.budget import obeyed
 from livermore_core.exchange.clock import ExchangeClock
@@ -39,6 +39,8 @@ PREVIEW_EVERY = 0.25
 TICK = 10.0
 # Seconds without a feed after which the stage goes on without it, and after which REST takes its place.
 WITHOUT_AFTER, LOST_FOR = 20.0, 60.0
+# Seconds by which a connection may begin ahead of what the exchange said before.
+LONGEST_JUMP = 86_400.0
 # So many minutes before the first acknowledgement a snapshot of trades may still prove.
 LOOK_BACK = 2
 
@@ -215,6 +217,8 @@ class LiveFeed:
             self._previewing = True
             asyncio.get_running_loop().call_soon(self._preview_touched)
         if stamp > self._stamp:
+            if not self._stamp:
+                self._check_first(stamp)
             self._stamp = stamp
             self.clock.observe(stamp)
             if stamp >= self._next_due and self._acknowledged:
@@ -222,6 +226,15 @@ class LiveFeed:
             elif stamp >= self._next_tick:
                 self._next_tick = stamp + TICK
                 self.backlog.tick(self._tick)
+
+    def _check_first(self, stamp: float) -> None:
+        """Each minute that exchange time passes is closed, and it never goes back: one wrong stamp would end the truth.
+
+        What is true after more than a day of silence REST says as well, which is asked while there is no feed.
+        """
+        ahead = stamp - self.clock.now
+        if self.clock.now and ahead > LONGEST_JUMP:
+            raise BadResponseError(f"ws.bad_stamp: the connection begins {ahead:.0f} s ahead of the exchange's clock")
 
     def _subscribed(self, symbols: frozenset[str], ready: Callable[[], None]) -> None:
         new = [symbol for symbol in symbols if symbol in self.tapes and symbol not in self._acknowledged]

@@ -54,7 +54,7 @@ LONGEST_START = 120.0
 # Buckets back that must be known before any value is made.
 LEAST_DEPTH = 60
 STATUS_EVERY, STATUS_WITHIN = 5.0, 35.0
-MOST_WAITING = 100
+MOST_WAITING = 5
 
 
 class Outcome(msgspec.Struct, kw_only=True):
