@@ -232,6 +232,7 @@ def test_a_muted_symbol_of_an_exchange_that_tells_no_last_trade_is_found_out_W06
     assert len(truth) > 30
 
 
+<<<<<<< HEAD
 def test_a_symbol_so_busy_that_its_last_trade_is_always_on_its_way_is_found_muted_W06() -> None:
     async def muted() -> tuple[int, list[tuple[int, int | None]]]:
         client = MemoryExchange({"AAA-USD": 0.5}, start=START, history=6 * 3600, until=START + 3600, seed=15)
@@ -264,6 +265,30 @@ def test_that_no_trade_came_does_not_take_back_what_rest_has_told_W06_S1() -> No
 
     # The minute was closed as empty before: REST told otherwise, and that is all.
     assert run_virtual(closed_twice()) == (1, 1)
+=======
+@pytest.mark.parametrize("mean", [0.5, 5.0])
+def test_a_busy_symbol_whose_last_trade_is_always_young_is_found_muted_at_once_W09_H4(mean: float) -> None:
+    async def muted() -> list[tuple[float, str, str]]:
+        client = exchange(15, 0.2, markets={"AAA-USD": mean, "DDD-USD": 900.0})
+        async with harness(client, MemoryStore(), depth=20, timeframes=("1m", "5m")) as found:
+            await found.live()
+            client.silence("AAA-USD")
+            began = asyncio.get_running_loop().time()
+            await asyncio.sleep(115.0)
+            assert found.following.troubles()["memory.AAA-USD"].reason == "ws.muted"
+            client.silence("AAA-USD", False)
+            await asyncio.sleep(240.0)
+            assert found.following.troubles() == {}
+            words = [
+                (at - began, event, fields) for at, event, fields in found.said if fields.get("symbol") == "AAA-USD"
+            ]
+            return [(at, event, fields["reason"]) for at, event, fields in words if event.startswith("ws.")]
+
+    begun, ended = run_virtual(muted())
+    assert begun[1:] == ("ws.muted", "ws.muted")
+    assert 85.0 < begun[0] < 105.0
+    assert ended[1:] == ("ws.heard", "ws.muted")
+>>>>>>> b0f1ac4 (A symbol that trades every few seconds is found muted at once)
 
 
 def test_a_timeframe_without_history_begins_with_the_bucket_that_is_open_S1() -> None:
