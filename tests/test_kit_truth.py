@@ -232,7 +232,6 @@ def test_a_muted_symbol_of_an_exchange_that_tells_no_last_trade_is_found_out_W06
     assert len(truth) > 30
 
 
-<<<<<<< HEAD
 def test_a_symbol_so_busy_that_its_last_trade_is_always_on_its_way_is_found_muted_W06() -> None:
     async def muted() -> tuple[int, list[tuple[int, int | None]]]:
         client = MemoryExchange({"AAA-USD": 0.5}, start=START, history=6 * 3600, until=START + 3600, seed=15)
@@ -265,7 +264,8 @@ def test_that_no_trade_came_does_not_take_back_what_rest_has_told_W06_S1() -> No
 
     # The minute was closed as empty before: REST told otherwise, and that is all.
     assert run_virtual(closed_twice()) == (1, 1)
-=======
+
+
 @pytest.mark.parametrize("mean", [0.5, 5.0])
 def test_a_busy_symbol_whose_last_trade_is_always_young_is_found_muted_at_once_W09_H4(mean: float) -> None:
     async def muted() -> list[tuple[float, str, str]]:
@@ -288,7 +288,6 @@ def test_a_busy_symbol_whose_last_trade_is_always_young_is_found_muted_at_once_W
     assert begun[1:] == ("ws.muted", "ws.muted")
     assert 85.0 < begun[0] < 105.0
     assert ended[1:] == ("ws.heard", "ws.muted")
->>>>>>> b0f1ac4 (A symbol that trades every few seconds is found muted at once)
 
 
 def test_a_timeframe_without_history_begins_with_the_bucket_that_is_open_S1() -> None:
