@@ -54,6 +54,7 @@ class Change:
         self.native_differences = 0
         self.coverage = ledger.coverage.copy()
         self._unhidden: set[int] = set()
+        self._announced: dict[int, Event] = {}
         self._gaps = ledger.gaps.copy()
 
     def learn(self, covered: Iterable[Interval], rows: Sequence[Candle], present: Sequence[Candle], live: bool) -> None:
@@ -165,15 +166,25 @@ class Change:
             self._revise(time, row.at_revision(withdrawn.revision + 1))
 
     def _withdraw(self, held: Candle) -> None:
-        gone = held.at_revision(held.revision + 1)
+        gone = held.at_revision(self._revision(held.time, held.revision + 1))
+        self.rows.pop(held.time, None)
         self.hidden[held.time] = gone
         self._announce_revision(held.time, gone.revision, None)
 
     def _revise(self, time: int, row: Candle) -> None:
+        row = row.at_revision(self._revision(time, row.revision))
+        self.hidden.pop(time, None)
         self.rows[time] = row
         self._announce_revision(time, row.revision, row)
+
+    def _revision(self, time: int, next_one: int) -> int:
+        """The number of a revision: what is written at once is one, however often it is derived meanwhile."""
+        return self._announced[time].revision if time in self._announced else next_one
 
     def _announce_revision(self, time: int, revision: int, candle: Candle | None) -> None:
         self.touched.add(time)
         self.revised.add(time)
-        self.events.append(self.ledger.event(REVISED, time, revision=revision, candle=candle))
+        if time in self._announced:
+            self.events.remove(self._announced[time])
+        self._announced[time] = self.ledger.event(REVISED, time, revision=revision, candle=candle)
+        self.events.append(self._announced[time])
