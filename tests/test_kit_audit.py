@@ -130,6 +130,25 @@ def test_what_a_long_revision_touches_is_one_page_and_no_history_is_added_by_it_
     run_virtual(revised())
 
 
+def test_changes_that_are_found_together_are_one_revision_of_what_holds_them_R17_E5() -> None:
+    async def revised() -> Counter[tuple[str, int, int]]:
+        client = exchange({"AAA-USD": 20.0}, 3.0)
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            await asyncio.sleep(2400)
+            quarter = int(client.now()) // 900 * 900 - 900
+            for minute in (quarter + 60, quarter + 360, quarter + 720):
+                client.revise("AAA-USD", minute, minute + 60, 3.0)
+            await asyncio.sleep(HOUR + 300)
+            await is_true(found, client, "AAA-USD", quarter // HOUR * HOUR)
+            return Counter({key: count for key, count in (await revisions(found)).items() if key[0] in ("15m", "1h")})
+
+    assert sorted((timeframe, revision) for timeframe, _, revision in run_virtual(revised()).elements()) == [
+        ("15m", 1),
+        ("1h", 1),
+    ]
+
+
 def test_a_native_candle_unlike_its_parts_changes_itself_alone_and_is_counted() -> None:
     class Unsummed(MemoryExchange):
         async def candles(self, symbol: str, timeframe: str, start: int, end: int):  # type: ignore[no-untyped-def]
@@ -224,3 +243,23 @@ def test_a_healthy_day_of_25_symbols_costs_less_than_1000_requests_X3() -> None:
     requests, pages = run_virtual(day())
     assert requests <= 1000
     assert pages == {"1m": 25 * 24, "5m": 25, "4h": 25 * 6, "1d": 25}
+
+
+def test_a_dead_symbol_is_asked_for_its_last_trade_ever_more_seldom_X3_W37() -> None:
+    class Counting(MemoryExchange):
+        asked = 0
+
+        async def last_trade(self, symbol: str):  # type: ignore[no-untyped-def]
+            self.asked += 1
+            return await super().last_trade(symbol)
+
+    async def half_a_day() -> tuple[int, int]:
+        client = Counting({"AAA-USD": 1e9}, start=START, history=6 * HOUR, until=START + DAY, beat=10.0)
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            await asyncio.sleep(DAY / 2)
+            assert found.following.gaps() == []
+            return client.asked, client.connections
+
+    # After 90 s, then after 3, 6, 15 and 30 minutes, then each hour: the audit looks as often.
+    assert run_virtual(half_a_day()) == (16, 1)

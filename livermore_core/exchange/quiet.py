@@ -12,13 +12,17 @@ from livermore_core.market.tape import STEP
 from livermore_core.market.trade import Trade
 
 FIRST = 90.0
-LATER = (180.0, 360.0, 900.0)
+LATER = (180.0, 360.0, 900.0, 1800.0, 3600.0)
+# Where the last trade is not told, nothing agrees, and patience grows no longer than to this step of LATER.
+UNTOLD = 3
+# Seconds between two connections for the sake of one symbol, the first, the second and any later one.
+RECONNECT_AFTER = (180.0, 360.0, 900.0)
 LOOK_EVERY = 5.0
 IN_FLIGHT = 5.0
 
 
 class QuietProbe:
-    """A symbol without a trade for 90 s of real time is asked for its last trade; then after 3, 6, 15 min.
+    """A symbol without a trade for 90 s of real time is asked for its last trade; then after 3, 6, 15, 30, 60 min.
 
     Where frames were lost since, it is asked again at once, at most every 90 s.
     The id we have confirms every bucket so far; another one that did not reach us means the feed is muted.
@@ -59,11 +63,12 @@ class QuietProbe:
         return now >= asked + patience
 
     async def _ask(self, symbol: str) -> None:
-        times = self._asked.get(symbol, (0.0, 0))[1]
-        self._asked[symbol] = (asyncio.get_running_loop().time(), times + 1)
+        now, times = asyncio.get_running_loop().time(), self._asked.get(symbol, (0.0, 0))[1]
+        self._asked[symbol] = (now, times + 1)
         try:
             trade = await self._feed.healer.last_trade(symbol)
         except PermanentError:
+            self._asked[symbol] = (now, min(times + 1, UNTOLD))
             self._ask_for_minutes(symbol)
             return
         except ExchangeError:
@@ -114,7 +119,7 @@ class QuietProbe:
         """Where a new connection did not help, the next one waits; REST tells the minutes of the symbol meanwhile."""
         now = asyncio.get_running_loop().time()
         last, times = self._reconnected.get(symbol, (-inf, 0))
-        if now < last + LATER[min(times, len(LATER)) - 1]:
+        if now < last + RECONNECT_AFTER[min(times, len(RECONNECT_AFTER)) - 1]:
             return False
-        self._reconnected[symbol] = (now, times + 1 if now < last + 2 * LATER[-1] else 1)
+        self._reconnected[symbol] = (now, times + 1 if now < last + 2 * RECONNECT_AFTER[-1] else 1)
         return True
