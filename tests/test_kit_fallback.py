@@ -90,7 +90,7 @@ def test_an_hour_without_a_feed_closes_every_minute_over_rest_W01_W11_W17(kind: 
     assert watched.gaps == 0 or kind != "ws.refuse"
     assert reason.startswith("ws.unavailable")
     # A minute costs the exchange's time and a page per symbol, another one where it is not shown at once.
-    assert requests <= 60 * (2.5 * len(MARKETS) + 1)
+    assert requests <= 60 * (3.5 * len(MARKETS) + 1)
     assert quiet <= 30
     assert rows > 100
 

@@ -182,7 +182,7 @@ def test_memory_is_told_at_four_fifths_and_the_run_ends_above_the_ceiling_P14() 
     watched = vitals(said, errors, ceiling=200, memory=lambda: next(holds) * MEGABYTE)
     lived(watched, until=190.0)
     assert [event for event, _ in said] == ["mem.high", "mem.high", "mem.well"]
-    assert said[0][1] == {"megabytes": 161, "ceiling": 200, "seconds": 0.0}
+    assert said[0][1] == {"reason": "mem.high", "megabytes": 161, "ceiling": 200, "seconds": 0.0, "suppressed": 0}
     assert errors == []
     lived(watched, until=60.0)
     assert errors[0].exit_code == ExitCode.INTERNAL

@@ -19,7 +19,8 @@ from livermore_core import ExchangeSettings, Series
 from livermore_core.exchange.feed import LiveFeed
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing import Fault, Harness, Violation, check, harness, look
-from livermore_core.testing.checker import SETTLED, compared
+from livermore_core.testing.checker import compared
+from livermore_core.testing.evidence import SETTLED
 
 # 2024-01-03 08:20:34 UTC: on no boundary.
 START = 1_704_270_034.0

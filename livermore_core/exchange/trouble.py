@@ -24,7 +24,7 @@ PAIRS = {
     "service.failed": "service.restored",
     "mem.high": "mem.well",
 }
-_CODE = re.compile(r"[a-z]+(\.[a-z_]+)+(?=[: ]|$)")
+_CODE = re.compile(r"[a-z]+\.[a-z_.]+(?=[: ]|$)")
 
 
 def reason_of(cause: object, otherwise: str) -> str:

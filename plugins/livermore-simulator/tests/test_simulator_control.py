@@ -95,7 +95,7 @@ def test_sets_of_quirks() -> None:
         (["--speed", "nan"], "'--speed': 'nan' is no number; write e.g. 60"),
         (["--latency", "inf"], "'--latency': inf is not in the range 0<=x<=60000."),
         (["--latency", "nan"], "'--latency': 'nan' is no number; write e.g. 60"),
-        (["--quirks", "some"], "'--quirks': 'some' is not one of 'default', 'all', 'none'."),
+        (["--quirks", "some"], "'--quirks': 'some' is not one of 'default', 'all', 'none', 'unsummed'."),
     ],
 )  # fmt: skip
 def test_simulate_refuses_wrong_input(
