@@ -25,7 +25,7 @@ from livermore_core.testing.evidence import SETTLED
 # 2024-01-03 08:20:34 UTC: on no boundary.
 START = 1_704_270_034.0
 SEED, PRODUCTS = 11, 3
-SPEED = 600.0
+SPEED, SLOW = 600.0, 60.0
 TIMEFRAMES = ("1m", "5m", "15m", "1h")
 DEPTH = 60
 # Real seconds that a client waits, as much shorter as these runs are.
@@ -71,16 +71,21 @@ class Wired:
         return bool(told["active"] or told["planned"])
 
     async def account(self, quiet: float) -> list[Violation]:
-        """Live again, `quiet` seconds left alone, time held still, all that is settled known: what does not hold."""
+        """Live again, `quiet` seconds left alone, and all that is settled known: what does not hold."""
         await self.until(self.following.is_live)
         await self.passed(quiet)
-        await self.until(self.following.is_live)
-        self.exchange.clock.set_speed(0.0)
-        await self.until(self.is_whole)
-        await self.running.stop()
-        evidence = await look(self.running.store, self.series, now=self.now)
+        moment = await self.settle()
+        evidence = await look(self.running.store, self.series, now=moment)
         self.compared = compared(evidence, self.truth)
         return check(evidence, self.truth)
+
+    async def settle(self) -> float:
+        """Let livermore catch up with a slower exchange, which still beats, and stop it; the moment up to which."""
+        self.exchange.clock.set_speed(SLOW)
+        await self.until(self._is_whole)
+        moment = self.now
+        await self.running.stop()
+        return moment
 
     def truth(self, symbol: str, timeframe: str, start: int, end: int) -> Any:
         return self.exchange.truth.candles(symbol, timeframe, start, end, self.now)
@@ -89,7 +94,7 @@ class Wired:
         """The truth where no native row differs from its parts."""
         return self.exchange.truth.sums(symbol, timeframe, start, end, self.now)
 
-    def is_whole(self) -> bool:
+    def _is_whole(self) -> bool:
         """Live, and nothing that ended SETTLED seconds ago is unknown."""
         before = self.now - SETTLED
         return self.following.is_live() and all(
