@@ -86,7 +86,7 @@ def test_where_ids_prove_nothing_a_missing_frame_still_retracts() -> None:
 def test_a_symbol_with_dense_ids_is_never_taken_for_sparse_whatever_is_lost(kind: type[MemoryExchange]) -> None:
     async def lossy() -> tuple[list[str], int]:
         chance = random.Random(4)
-        client = exchange(5.0, kind, markets=MARKETS)
+        client = exchange(6.0, kind, markets=MARKETS)
         async with following(client, MemoryStore()) as found:
             await found.live()
             since, until = client.now(), client.now() + 4 * HOUR
@@ -95,7 +95,7 @@ def test_a_symbol_with_dense_ids_is_never_taken_for_sparse_whatever_is_lost(kind
                 await asyncio.sleep(chance.uniform(20.0, 200.0))
             for symbol in MARKETS:
                 client.drop(symbol, 0)
-            await asyncio.sleep(400.0)
+            await asyncio.sleep(HOUR + 200.0)  # what no later trade shows is found by the audit
             await compared(found, client, since)
             return found.following.status()["ids_sparse"], len(found.events("gap.opened"))
 
