@@ -177,6 +177,49 @@ def test_a_native_candle_unlike_its_parts_changes_itself_alone_and_is_counted() 
     run_virtual(unsummed())
 
 
+def test_native_candles_unlike_their_parts_leave_those_above_them_alone_S1() -> None:
+    class Unsummed(MemoryExchange):
+        async def candles(self, symbol: str, timeframe: str, start: int, end: int):  # type: ignore[no-untyped-def]
+            page = await super().candles(symbol, timeframe, start, end)
+            if timeframe != "5m":
+                return page
+            rows = [Candle(row.time, row.open, row.high, row.low, row.close, row.volume * 1.5) for row in page.rows]
+            return type(page)(rows=rows, moment=page.moment)
+
+    async def unsummed() -> None:
+        client = Unsummed({"AAA-USD": 20.0}, start=START, history=DAY, until=START + 6 * HOUR, beat=1.0)
+        frames = {"timeframes": ("1m", "5m", "15m", "1h"), "backfill_timeframes": ("15m", "1h")}
+        async with harness(client, MemoryStore(), depth=60, **frames) as found:
+            await found.live()
+            noon = int(START) // (12 * HOUR) * 12 * HOUR + 12 * HOUR
+            await asyncio.sleep(noon + 1800 - client.now())
+            assert found.following.status()["native_differences"] > 30
+            assert {timeframe for timeframe, *_ in await revisions(found)} == {"5m"}
+            await is_true(found, client, "AAA-USD", noon - 2 * HOUR, ("1m", "15m", "1h"))
+            await asyncio.sleep(HOUR)
+            asked = Counter(client.requests)
+            assert max(asked.values()) == 1
+
+    run_virtual(unsummed())
+
+
+def test_a_change_that_a_wide_candle_shows_first_is_looked_for_in_its_minutes_R17() -> None:
+    async def revised() -> None:
+        client = exchange({"AAA-USD": 60.0}, 30.0, beat=10.0)
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            midnight = int(START) // DAY * DAY
+            await asyncio.sleep(midnight + 20 * HOUR - client.now())
+            # Too old for the audit of the minutes by now, and in that of 5m at the next noon.
+            bucket = midnight + 13 * HOUR
+            client.revise("AAA-USD", bucket, bucket + 300, 3.0)
+            await asyncio.sleep(17 * HOUR)
+            await is_true(found, client, "AAA-USD", bucket)
+            assert {timeframe for timeframe, *_ in await revisions(found)} == {"1m", "5m", "15m", "1h", "4h"}
+
+    run_virtual(revised())
+
+
 def test_an_audit_while_the_exchange_does_not_answer_loses_nothing_R05() -> None:
     async def outage() -> None:
         client = exchange({"AAA-USD": 20.0}, 7.0)

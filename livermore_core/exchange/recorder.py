@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from livermore_core.bus import Bus
@@ -308,7 +308,7 @@ class Recorder:
 
     def _count(self, change: Change) -> None:
         self.revised += sum(event.kind == REVISED for event in change.events)
-        self.native_differences += change.native_differences
+        self.native_differences += len(change.unsummed)
 
     def _lock(self, symbol: str) -> asyncio.Lock:
         return self._locks.setdefault(symbol, asyncio.Lock())
@@ -322,7 +322,7 @@ class _Work:
         self.derive = True
         self.changes: dict[Series, Change] = {}
         self._taken: list[tuple[dict[int, Candle | None], int, Candle | None]] = []
-        self._to_ask: list[tuple[Series, int, int]] = []
+        self._to_ask: list[tuple[Series, int, int, str]] = []
 
     def change(self, ledger: Ledger) -> Change:
         found = self.changes.get(ledger.series)
@@ -342,9 +342,9 @@ class _Work:
             held.setdefault(time, row)
 
     def ask(self) -> None:
-        """Have the native rows asked for of which a part was revised: all at once, so that neighbours are one page."""
-        for series, start, end in self._to_ask:
-            self._recorder.want(series, start, end, "part.revised", 0)
+        """Have asked for what this change makes doubtful: all at once, so that neighbours are one page."""
+        for series, start, end, reason in self._to_ask:
+            self._recorder.want(series, start, end, reason, 0)
 
     def edge(self, ledger: Ledger) -> int:
         ends = [ledger.edge or 0]
@@ -370,9 +370,13 @@ class _Work:
         return [merged[time] for time in sorted(merged)]
 
     async def derived(self, ledger: Ledger, part: str, bucket: int) -> Candle | None:
-        """The candle of `bucket` from its complete lower rows."""
-        lower = self._recorder.ledger(ledger.series.symbol, part)
-        return merge(bucket, await self.rows(lower, bucket, bucket + ledger.width))
+        """The candle of `bucket` from its complete lower rows, or from its minutes: native rows may be unlike them."""
+        end = bucket + ledger.width
+        rows = await self.rows(self._recorder.ledger(ledger.series.symbol, part), bucket, end)
+        base = self._recorder.ledger(ledger.series.symbol, self._recorder.timeframes[0])
+        if any(row.source == "rest" for row in rows) and self.coverage(base).covers(bucket, end):
+            rows = await self.rows(base, bucket, end)
+        return merge(bucket, rows)
 
     async def learn(self, ledger: Ledger, covered: Interval, rows: Sequence[Candle], *, live: bool) -> None:
         """Learn about one interval of one series, then about the higher candles that its change touches."""
@@ -383,8 +387,20 @@ class _Work:
         known = self.coverage(ledger).within(start, end)
         present = await self.rows(ledger, start, end) if known else []
         change.learn([covered], [row for row in rows if start <= row.time < end], present, live)
-        revised = frozenset(change.revised)
-        touched = sorted(change.touched if self.derive else revised)
+        revised = frozenset(change.revised - change.unsummed)
+        touched = (change.touched if self.derive else revised) - change.unsummed
+        self._doubt_parts(ledger, change.unsummed & change.revised)
+        await self._rederive_above(ledger, touched, revised, live)
+
+    def _doubt_parts(self, ledger: Ledger, unsummed: Collection[int]) -> None:
+        """A native row changes itself alone, unless its minutes have changed too: nobody but the exchange can tell."""
+        if unsummed:
+            base = self._recorder.ledger(ledger.series.symbol, self._recorder.timeframes[0]).series
+            self._to_ask.append((base, min(unsummed), max(unsummed) + ledger.width, "native.differs"))
+
+    async def _rederive_above(
+        self, ledger: Ledger, touched: Collection[int], revised: frozenset[int], live: bool
+    ) -> None:
         for higher, part in self._recorder.ladder:
             if part == ledger.series.timeframe and touched:
                 await self._rederive(self._recorder.ledger(ledger.series.symbol, higher), part, touched, revised, live)
@@ -395,7 +411,7 @@ class _Work:
         return (start is None or bucket < start) and not ledger.gaps.within(bucket, end)
 
     async def _rederive(
-        self, ledger: Ledger, part: str, touched: Sequence[int], revised: frozenset[int], live: bool
+        self, ledger: Ledger, part: str, touched: Collection[int], revised: frozenset[int], live: bool
     ) -> None:
         """Higher buckets that hold a touched part: derive anew; a native row that a revision touches is asked anew."""
         lower = self.coverage(self._recorder.ledger(ledger.series.symbol, part))
@@ -411,7 +427,9 @@ class _Work:
             present = await self.rows(ledger, bucket, end)
             if present and present[0].source == "rest":
                 if any(bucket <= time < end for time in revised):
-                    self._to_ask.append((ledger.series, bucket, end))
+                    self._to_ask.append((ledger.series, bucket, end, "part.revised"))
+                    # It may be the truth already, so that its own answer would change nothing above it.
+                    await self._rederive_above(ledger, [bucket], frozenset([bucket]), live)
                 continue
             if not present and ledger.coverage.covers(bucket, end) and not revised:
                 continue

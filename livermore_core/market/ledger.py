@@ -51,7 +51,8 @@ class Change:
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.revised: set[int] = set()
-        self.native_differences = 0
+        # Native rows that are not what their parts add up to.
+        self.unsummed: set[int] = set()
         self.coverage = ledger.coverage.copy()
         self._unhidden: set[int] = set()
         self._announced: dict[int, Event] = {}
@@ -150,7 +151,8 @@ class Change:
                     held.time, held.open, held.high, held.low, held.close, held.volume, held.revision, "rest"
                 )
         elif row.source == "rest" or held.source != "rest":
-            self.native_differences += row.source == "rest" and held.source == "derived"
+            if row.source == "rest" and held.source == "derived":
+                self.unsummed.add(held.time)
             self._revise(held.time, row.at_revision(held.revision + 1))
 
     def _restore(self, time: int, withdrawn: Candle, row: Candle | None, covered: bool) -> None:
