@@ -62,7 +62,8 @@ def judge(mutant: Mutant) -> tuple[bool, str]:
         applied = subprocess.run(["git", "apply", str(mutant.path)], cwd=place, capture_output=True, text=True)
         if applied.returncode:
             return False, f"the patch does not apply: {applied.stderr.strip()}"
-        paths = [place, *(place / Path(package).parent for package in PACKAGES[1:])]
+        # What the programs of the tests share is not mutated.
+        paths = [place, *(place / Path(package).parent for package in PACKAGES[1:]), ROOT / "tests"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
         environment["PYTHONSAFEPATH"] = "1"  # else the folder we start in would come before the mutant
         smoke = _run([sys.executable, "-m", "livermore_core", "stages", "--list"], environment)

@@ -108,6 +108,7 @@ def _atomic(evidence: Evidence) -> Iterator[str]:
         told = {each for each in rows if each[2] == 0 and ranges[each[0]].covers(each[1], each[1] + 1)}
         silent = (silent | rows) - single - told
     yield from _rowless(evidence)
+    yield from _announced(evidence)
 
 
 def _rowless(evidence: Evidence) -> Iterator[str]:
