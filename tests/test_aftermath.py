@@ -32,8 +32,8 @@ def aftermath(monkeypatch: pytest.MonkeyPatch) -> Any:
     [
         ("SELECT 1", set()),
         ("DELETE FROM candles WHERE time = 120", {"S3", "S8"}),
-        ("DELETE FROM events WHERE time = 120", {"S3", "E1", "E2"}),
-        ("DELETE FROM events", {"S3", "E1"}),
+        ("DELETE FROM events WHERE time = 120", {"S3", "S8", "E1", "E2"}),
+        ("DELETE FROM events", {"S3", "S8", "E1"}),
         ("DELETE FROM coverage", {"S8"}),
         ("UPDATE candles SET close = 11.0 WHERE time = 120", {"S7"}),
         ("DELETE FROM candles WHERE time = 60; UPDATE coverage SET start = 120", {"S3"}),

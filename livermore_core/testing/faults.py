@@ -47,6 +47,7 @@ KINDS = {
     "rest.lag": Kind(lasts=(60, 600), amount=(10, 80)),
     "rest.stale": Kind(lasts=(30, 300), amount=(5, 300)),
     "rest.out_of_range": Kind(lasts=(60, 600)),
+    "rest.revise": Kind(amount=(2, 60), of_symbol=True),
     "ws.refuse": Kind(lasts=(1, 300)),
     "ws.silent": Kind(lasts=(5, 60)),
     "ws.blackhole": Kind(weight=3),

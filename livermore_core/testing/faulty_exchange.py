@@ -17,6 +17,7 @@ from livermore_core.testing.memory_exchange import SNAPSHOT, MemoryExchange
 
 TOTAL_TIMEOUT = 20.0
 FLAP_AFTER = 0.05
+STEP, REVISED = 60, 1.5
 CUTTING = frozenset({"ws.close", "exchange.down", "ws.blackhole", "clock.suspend"})
 # A missing acknowledgement is one after so many seconds; a missing trade of a symbol that was just heard of is one
 # after it has been asked for.
@@ -65,6 +66,8 @@ class FaultyExchange(MemoryExchange):
         if fault.kind in ("ws.close", "exchange.down"):
             self.down = self.down or fault.kind == "exchange.down"
             self.cut()
+        elif fault.kind == "rest.revise":
+            self._change_its_mind(fault.symbol, int(fault.amount) * STEP)
         elif fault.kind == "ws.mute":
             self.silence(fault.symbol)
         elif fault.kind == "ws.blackhole":
@@ -89,6 +92,11 @@ class FaultyExchange(MemoryExchange):
             self.silence(fault.symbol, False)
         elif fault.kind == "exchange.down":
             self.down = "exchange.down" in self._active
+
+    def _change_its_mind(self, symbol: str, ago: int) -> None:
+        """Five minutes that ended so many seconds ago, and after the start, have another volume from now on."""
+        end = int(self.now() - ago) // STEP * STEP
+        self.revise(symbol, max(end - 5 * STEP, int(self.start)), end, REVISED)
 
     def _feel(self, kind: str) -> None:
         self.felt.append((asyncio.get_running_loop().time(), kind))
