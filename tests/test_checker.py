@@ -80,6 +80,7 @@ def other_outputs(**outputs: Any) -> dict[Series, list[IndicatorValue]]:
     return {SERIES: [structs.replace(found, outputs=found.outputs | outputs)]}
 
 
+HOLE = SeriesChange(series=SERIES, covered=[(60, 600), (660, END)])
 FIVE = SERIES._replace(timeframe="5m")
 BOTH = {SERIES: Intervals([(60, END + 1000)]), FIVE: Intervals([(300, END + 1000)])}
 # A candle that was revised, and no value followed.
@@ -159,6 +160,7 @@ def test_a_fault_without_a_voice_is_noticed_H4(other: dict[str, Any]) -> None:
         ("E3", {"published": [(400, closed(ROWS[0])), (400, closed(ROWS[0]))]}),
         ("E4", {"published": [(0, closed(ROWS[0]))]}),
         ("E5", {"log": [*map(closed, ROWS[1:]), structs.replace(closed(ROWS[0]), candle=ROWS[1])]}),
+        ("I1", {"written": [(END + 62.0, Batch(changes=[HOLE], events=[announced(value())]))]}),
         ("I2", {"values": {SERIES: []}}),
         ("I2", {"values": other_outputs(macd_v=None)}),
         ("I2", {"values": other_outputs(macd_v=77.0)}),

@@ -13,6 +13,7 @@ from livermore_core.indicators.host import HORIZON, SeriesHost
 from livermore_core.indicators.indicator import Indicator
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import IndicatorValue
+from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.testing.evidence import SETTLED, Evidence, Reference
@@ -29,6 +30,24 @@ def anew(make: Callable[[], Indicator]) -> Reference:
         return [host.commit(candle).outputs for candle in candles]
 
     return outputs
+
+
+def _complete_input(evidence: Evidence) -> Iterator[str]:
+    """No value was announced over what was unknown when it was."""
+    known: dict[Series, Intervals] = defaultdict(Intervals)
+    for _, batch in evidence.written:
+        for change in batch.changes:
+            for interval in change.uncovered:
+                known[change.series].remove(*interval)
+            for interval in change.covered:
+                known[change.series].add(*interval)
+        for event in batch.events:
+            value = event.value
+            if value is not None and any(output is not None for output in value.outputs.values()):
+                end = value.time + WIDTHS[event.timeframe]
+                if not known[event.series].covers(value.since, end):
+                    holes = known[event.series].missing(value.since, end)
+                    yield f"{event.series} {value.indicator} {value.time}: made from {value.since} on, over {holes[:3]}"
 
 
 def _right_values(evidence: Evidence) -> Iterator[str]:
@@ -111,6 +130,7 @@ def _all_values(evidence: Evidence) -> Iterator[tuple[Series, IndicatorValue]]:
 
 
 VALUE_CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
+    "I1": _complete_input,
     "I2": _right_values,
     "I3": _enough_history,
     "I4": _follow_revisions,
