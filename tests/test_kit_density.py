@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from test_kit_faults import compared, exchange, following
 
-from livermore_core import Lost, Message, Trade
+from livermore_core import Candle, Lost, Message, Trade
 from livermore_core.testing import MemoryExchange, MemoryStore, run_virtual
 
 HOUR = 3600.0
@@ -58,6 +59,25 @@ def test_a_symbol_with_sparse_ids_is_found_out_and_closed_without_them(symbol: s
     assert gaps == 0
     assert requests <= 10  # the audit's
     assert "trades" in sources
+
+
+class Slow(MemoryStore):
+    """A store that takes its time to answer."""
+
+    async def candles(self, *args: Any, **more: Any) -> list[Candle]:
+        await asyncio.sleep(20.0)
+        return await super().candles(*args, **more)
+
+
+def test_jumps_that_come_while_older_ones_are_judged_end_nothing() -> None:
+    async def overtaken() -> list[str]:
+        client = exchange(4.0, Sparse, markets=MARKETS)
+        async with following(client, Slow()) as found:
+            await found.live()
+            await asyncio.sleep(HOUR)
+            return found.following.status()["ids_sparse"]
+
+    assert run_virtual(overtaken()) == [Sparse.sparse]
 
 
 def test_where_ids_prove_nothing_a_missing_frame_still_retracts() -> None:

@@ -65,11 +65,11 @@ class Density:
 
     async def judge(self) -> None:
         """Hold what is settled against what REST has said of it."""
-        for symbol in [symbol for symbol, jumps in self._jumps.items() if any(jump.is_closed for jump in jumps)]:
-            for jump in [jump for jump in self._jumps[symbol] if jump.is_closed]:
+        for symbol, jumps in list(self._jumps.items()):
+            for jump in [jump for jump in jumps if jump.is_closed]:
                 agrees = await self._agrees(symbol, jump)
-                if agrees is not None:
-                    self._jumps[symbol].remove(jump)
+                if agrees is not None and jump in jumps:  # newer ones may have taken its place meanwhile
+                    jumps.remove(jump)
                     self._count(symbol, agrees)
 
     async def _agrees(self, symbol: str, jump: Jump) -> bool | None:
