@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +31,7 @@ from livermore_core import (
 from livermore_core.exchange.backlog import MOST_MINUTES
 from livermore_core.market.events import CLOSED, Event
 from livermore_core.market.timeframe import WIDTHS
+from livermore_core.services import Services
 from livermore_core.testing import Fault, Harness, MemoryExchange, MemoryStore, harness, run_virtual
 from livermore_core.testing.faulty_exchange import FaultyExchange
 
@@ -298,6 +300,28 @@ def test_after_days_of_silence_the_exchange_is_believed_again_T04() -> None:
     late, rows = run_virtual(slept())
     assert late < 5.0
     assert rows > 60
+
+
+def test_a_client_that_dies_of_something_unforeseen_is_live_again_P09() -> None:
+    class Dying(MemoryExchange):
+        async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Message]:
+            async for message in super().feed(symbols):
+                yield message
+                if self.connections == 1 and self.now() > START + 300.0:
+                    raise ValueError("a defect of the plugin")
+
+    async def died() -> tuple[list[str], bool]:
+        client = exchange(1.0, Dying)
+        services = Services(lambda event, fields: None)
+        found = Harness(client, MemoryStore(), timeframes=FRAMES, backfill_timeframes=("5m", "15m"), depth=20)
+        found.start = partial(services.start, "memory")  # type: ignore[method-assign]
+        await found.live()
+        await asyncio.sleep(310.0)
+        is_live = found.following.is_live()
+        await services.stop()
+        return [event for _, event, _ in found.said if event == "feed.connected"], is_live
+
+    assert run_virtual(died()) == (["feed.connected"] * 2, True)
 
 
 def test_midnight_of_thirty_symbols_is_paced_and_keeps_its_order_R03_T06() -> None:

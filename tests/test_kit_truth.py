@@ -6,10 +6,11 @@ import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from livermore_core import CandleStore, Series
+from livermore_core import CandleStore, CredentialsError, Series
 from livermore_core.exchange.heal import DEEP, LIVE, STEADY
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
 from livermore_core.market.proof import RECHECK_DELAY
@@ -230,6 +231,21 @@ def test_a_muted_symbol_of_an_exchange_that_tells_no_last_trade_is_found_out_W06
     held, truth = run_virtual(muted())
     assert held == truth
     assert len(truth) > 30
+
+
+def test_a_key_that_is_refused_where_the_last_trade_is_asked_for_ends_no_service() -> None:
+    class Refusing(MemoryExchange):
+        async def last_trade(self, symbol: str) -> Any:
+            raise CredentialsError("credentials.insufficient: view is missing")
+
+    async def refused() -> list[str]:
+        client = Refusing({"AAA-USD": 1e9}, start=START, history=6 * 3600, until=START + 3600)
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            await asyncio.sleep(600.0)
+            return [trouble.reason for trouble in found.following.troubles().values()]
+
+    assert run_virtual(refused()) == ["credentials.insufficient"]
 
 
 def test_a_symbol_so_busy_that_its_last_trade_is_always_on_its_way_is_found_muted_W06() -> None:

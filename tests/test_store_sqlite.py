@@ -24,7 +24,9 @@ from livermore_core import (
     StoreError,
     StoreHeldError,
 )
+from livermore_core.exchange.trouble import reason_of
 from livermore_core.store.sqlite import open_store
+from livermore_core.store.sqlite_file import failure, path_of
 from livermore_core.testing.store_contract import SERIES, change
 
 WRITE_FOR_EVER = """
@@ -236,3 +238,8 @@ async def test_names_are_kept_as_they_are_and_lead_nowhere_SI05_SF02(tmp_path: P
         assert [len(await store.candles(each)) for each in (SERIES, series)] == [1, 1]
         assert [each.indicator for each in await store.values(series)] == [text]
     assert {name.partition(".sqlite")[0] for name in os.listdir(tmp_path)} == {"s"}
+
+
+def test_what_is_said_of_a_file_in_the_working_directory_is_not_taken_for_a_reason_code() -> None:
+    error = failure(path_of("sqlite:///livermore.sqlite"), sqlite3.OperationalError("disk I/O error"))
+    assert reason_of(error, "store.error") == "store.error"

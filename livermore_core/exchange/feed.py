@@ -97,7 +97,10 @@ class LiveFeed:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Stay connected for ever; ready once the subscription is acknowledged, or has been waited for long enough."""
-        patience = asyncio.get_running_loop().call_later(WITHOUT_AFTER, self._without, ready)
+        loop = asyncio.get_running_loop()
+        # A life before this one may have ended without a word.
+        self.connected, self._began = False, loop.time()
+        patience = loop.call_later(WITHOUT_AFTER, self._without, ready)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.backlog.run(self.recorder.refused), name="close minutes")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
-from livermore_core.errors import ExchangeError, PermanentError
+from livermore_core.errors import CredentialsError, ExchangeError, PermanentError
 from livermore_core.exchange.feed import LiveFeed
 from livermore_core.market.tape import STEP
 from livermore_core.market.trade import Trade
@@ -71,7 +71,7 @@ class QuietProbe:
             self._asked[symbol] = (now, min(times + 1, UNTOLD))
             self._ask_for_minutes(symbol)
             return
-        except ExchangeError:
+        except (ExchangeError, CredentialsError):
             return
         tape = self._feed.tapes[symbol]
         if trade is None or trade.id <= tape.last_id:

@@ -26,19 +26,20 @@ MENDS = {
 
 def path_of(url: str) -> Path:
     """The file that `sqlite:///relative` or `sqlite:////absolute` names."""
-    return Path(url.removeprefix("sqlite:///")).expanduser()
+    # Absolute: what is said of it must not look like a reason code, as `livermore.sqlite: ...` would.
+    return Path(url.removeprefix("sqlite:///")).expanduser().absolute()
 
 
 def has_room(path: Path) -> bool:
     """Whether the file can be made, as far as its nearest existing folder tells; makes nothing."""
-    folder = next(each for each in path.absolute().parents if each.exists())
+    folder = next(each for each in path.parents if each.exists())
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def make_room(path: Path) -> None:
     """Make the file and its folder where they are not there. Raises ConfigurationError where that cannot be."""
     try:
-        for folder in reversed([each for each in path.absolute().parents if not each.exists()]):
+        for folder in reversed([each for each in path.parents if not each.exists()]):
             folder.mkdir(mode=0o700, exist_ok=True)
         if path.is_dir():
             raise ConfigurationError(f"{path} is a directory; name a file, e.g. sqlite:///{path}/livermore.sqlite")
@@ -101,4 +102,4 @@ def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:
 def _source(path: Path, read_only: bool, glance: bool) -> str:
     # A reader makes a log beside the file if there is none; but then nobody writes, and a glance does without.
     is_at_rest = glance and not path.with_name(f"{path.name}-wal").exists()
-    return f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if is_at_rest else ''}"
+    return f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if is_at_rest else ''}"
