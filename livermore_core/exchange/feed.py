@@ -1,4 +1,4 @@
-"""Following an exchange live: connections without end, closing by proof, previews."""
+"""Following an exchange live: connections without end, closing by proof."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from livermore_core.exchange.budget import obeyed
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.density import Density
 from livermore_core.exchange.heal import Healer
+from livermore_core.exchange.previews import Previews
 from livermore_core.exchange.protocol import CandleUpdate, ExchangeClient, Heartbeat, Lost, Message, Subscribed
 from livermore_core.exchange.recorder import CLOSE_GRACE, Recorder
 from livermore_core.exchange.trouble import HEALTHY, Trouble, reason_of
 from livermore_core.exchange.witness import Witness
 from livermore_core.market.candle import Candle
-from livermore_core.market.events import OPEN, Event
 from livermore_core.market.intervals import Intervals
-from livermore_core.market.open_candles import OpenCandles
 from livermore_core.market.series import Series
 from livermore_core.market.tape import STEP, Tape, Unproven
-from livermore_core.market.timeframe import WIDTHS
 from livermore_core.market.trade import Trade
 
 LIVENESS = 15.0
@@ -35,7 +33,6 @@ LIVENESS = 15.0
 UNMUTED = 120.0
 LEAST_WAIT, LONGEST_WAIT = 0.125, 60.0
 ACKNOWLEDGE_WITHIN = 10.0
-PREVIEW_EVERY = 0.25
 TICK = 10.0
 # Seconds without a feed after which the stage goes on without it, and after which REST takes its place.
 WITHOUT_AFTER, LOST_FOR = 20.0, 60.0
@@ -58,10 +55,11 @@ class LiveFeed:
         report: Callable[[str, Mapping[str, Any]], None],
     ) -> None:
         self.client, self.symbols, self.recorder, self.healer = client, tuple(symbols), recorder, healer
-        self.bus, self.report = bus, report
+        self.report = report
         self.clock: ExchangeClock = recorder.clock
         self.tapes = {symbol: Tape() for symbol in symbols}
         self.density = Density(recorder, self.tapes, report)
+        self.previews = Previews(recorder, self.tapes, bus)
         self.heard: dict[str, float] = {}
         self.connected = False
         self.connections = self.frames = self.lost_frames = 0
@@ -70,9 +68,6 @@ class LiveFeed:
         self.closed_at = self._began = asyncio.get_running_loop().time()
         self.witness = Witness(recorder, healer)
         self._base = recorder.timeframes[0]
-        self._higher = recorder.timeframes[1:]
-        self._opens = {symbol: OpenCandles(self._higher) for symbol in symbols}
-        self._stale = set(symbols)
         self._stamp = 0.0
         self._heard_at = 0.0
         self._acknowledged: set[str] = set()
@@ -80,8 +75,7 @@ class LiveFeed:
         self._next_due = inf
         self._next_tick = 0.0
         self._touched: set[str] = set()
-        self._dirty: set[str] = set()
-        self._previewing = False
+        self._is_noting = False
         self._first_stamp = 0.0
         self.backlog = Backlog(report)
         self._interrupted: str | None = None
@@ -215,10 +209,10 @@ class LiveFeed:
     def _heartbeat(self, stamp: float) -> None:
         self.frames += 1
         self._heard_at = asyncio.get_running_loop().time()
-        if self._touched and not self._previewing:
+        if self._touched and not self._is_noting:
             # Once everything that has already come is taken in: of many frames the last state counts.
-            self._previewing = True
-            asyncio.get_running_loop().call_soon(self._preview_touched)
+            self._is_noting = True
+            asyncio.get_running_loop().call_soon(self._note_touched)
         if stamp > self._stamp:
             if not self._stamp:
                 self._check_first(stamp)
@@ -229,6 +223,12 @@ class LiveFeed:
             elif stamp >= self._next_tick:
                 self._next_tick = stamp + TICK
                 self.backlog.tick(self._tick)
+
+    def _note_touched(self) -> None:
+        self._is_noting = False
+        self.heard.update(dict.fromkeys(self._touched, self._heard_at))
+        self.previews.show(self._touched)
+        self._touched.clear()
 
     def _check_first(self, stamp: float) -> None:
         """Each minute that exchange time passes is closed, and it never goes back: one wrong stamp would end the truth.
@@ -275,7 +275,7 @@ class LiveFeed:
     def doubt(self, symbol: str, reason: str) -> None:
         """Trades are missing: what was closed since the last confirmed one does not stand."""
         retracted = self.tapes[symbol].retract()
-        self._stale.add(symbol)
+        self.previews.doubt(symbol)
         if retracted:  # in the order of the closes, of which some may not be written yet
             self.backlog.retraction(partial(self._retract, symbol, retracted, reason))
 
@@ -339,17 +339,14 @@ class LiveFeed:
     async def _close_one(self, symbol: str, bucket: int, outcome: Candle | None) -> None:
         try:
             await self.recorder.close(symbol, bucket, outcome)
-            if outcome is not None:
-                self._opens[symbol].minute(outcome)
-            if symbol in self._stale and symbol in self.recorder.live:
-                await self._seed(symbol, bucket + STEP)
+            await self.previews.closed(symbol, bucket, outcome)
         except StoreError as error:
             self.recorder.refused(error)
             self._unproven(symbol, bucket, self.recorder.trouble.reason)
 
     def _unproven(self, symbol: str, bucket: int, reason: str) -> None:
         """Trades alone cannot tell: REST does, once it may speak about the bucket."""
-        self._stale.add(symbol)
+        self.previews.doubt(symbol)
         ledger = self.recorder.ledger(symbol, self._base)
         if bucket + STEP > self._first_stamp:
             self.healer.want(ledger.series, bucket, bucket + STEP, reason, after=bucket + STEP)
@@ -364,57 +361,3 @@ class LiveFeed:
                 await self.recorder.retract(symbol, start, end, reason)
             except StoreError as error:
                 self.recorder.refused(error)
-
-    # ---- previews ----
-
-    def _preview_touched(self) -> None:
-        wanted = self.bus.wants(OPEN)
-        for symbol in self._touched:
-            self.heard[symbol] = self._heard_at
-            if wanted:
-                self._preview(symbol)
-        self._touched.clear()
-        self._previewing = False
-
-    def _preview(self, symbol: str) -> None:
-        minute = self._minute(symbol)
-        if minute is not None:
-            self._publish_open(symbol, self._base, minute.candle())
-            if symbol not in self._dirty:  # each symbol by its own timer: all at once would hold up the loop
-                self._dirty.add(symbol)
-                asyncio.get_running_loop().call_later(PREVIEW_EVERY, self._preview_higher, symbol)
-
-    def _preview_higher(self, symbol: str) -> None:
-        self._dirty.discard(symbol)
-        minute = self._minute(symbol)
-        if minute is not None and symbol not in self._stale:
-            for timeframe in self._higher:
-                self._publish_open(symbol, timeframe, self._opens[symbol].view(timeframe, minute))
-
-    def _minute(self, symbol: str) -> Any:
-        tape = self.tapes[symbol]
-        return tape.buckets.get(int(tape.last_time // STEP) * STEP)
-
-    def _publish_open(self, symbol: str, timeframe: str, candle: Candle) -> None:
-        self.bus.publish(
-            Event(
-                kind=OPEN,
-                exchange=self.recorder.exchange,
-                symbol=symbol,
-                timeframe=timeframe,
-                time=candle.time,
-                candle=candle,
-            )
-        )
-
-    async def _seed(self, symbol: str, moment: int) -> None:
-        """Rebuild the closed parts of the open candles from the store, once everything of them is known."""
-        opens = self._opens[symbol]
-        for higher, lower in self.recorder.ladder:
-            start = moment // WIDTHS[higher] * WIDTHS[higher]
-            series = Series(self.recorder.exchange, symbol, lower)
-            parts = await self.recorder.store.candles(series, since=start, until=moment)
-            opens.seed(higher, [*parts, *opens.closed(lower, start)])
-        base = self.recorder.ledger(symbol, self._base)
-        if base.coverage.covers(max(moment - WIDTHS["1h"], base.coverage.start or moment), moment):
-            self._stale.discard(symbol)
