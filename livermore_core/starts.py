@@ -66,6 +66,7 @@ def _read(path: Path) -> list[float]:
 def _write(path: Path, starts: list[float]) -> None:
     with suppress(OSError):  # whoever opens the store there says what is wrong
         if starts:
+            path.touch(mode=0o600)
             path.write_text(json.dumps(starts))
         else:
             path.unlink()

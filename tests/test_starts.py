@@ -61,6 +61,7 @@ def killed(tmp_path: Path, store: str, times: int) -> None:
 def test_a_clean_end_crosses_its_own_start_out_and_no_other_P24(tmp_path: Path, store: str) -> None:
     with remembered(store) as crashes:
         assert (crashes, len(starts(tmp_path))) == (0, 1)
+        assert (tmp_path / "s.sqlite.starts").stat().st_mode & 0o777 == 0o600
     assert starts(tmp_path) == []
     killed(tmp_path, store, 2)
     with remembered(store) as crashes:
