@@ -15,7 +15,7 @@ import click
 from livermore_core.testing import Fault
 from livermore_simulator.clock import FASTEST
 from livermore_simulator.market import Market
-from livermore_simulator.primitives import drawn, written
+from livermore_simulator.primitives import drawn, unmeant, written
 from livermore_simulator.quirks import Quirks
 from livermore_simulator.recorded import PERIOD, RecordedMarket
 from livermore_simulator.server import SimulatedExchange
@@ -103,10 +103,13 @@ def simulate(
 ) -> None:
     """Run a simulated exchange on loopback that speaks Coinbase's REST and WebSocket protocol."""
     market, begin = _market(directory, period, seed, start, products)
+    planned = drawn(seed, list(market.products)) if isinstance(faults, str) else faults or []
+    unknown = unmeant(planned, market.products)
+    if unknown:
+        raise click.BadParameter(unknown, param_hint="--faults")
     exchange = SimulatedExchange(
         market, start=begin, speed=speed, quirks=QUIRKS[quirks], port=port, latency=latency / 1000.0, say=_say
     )
-    planned = drawn(seed, list(market.products)) if isinstance(faults, str) else faults or []
     asyncio.run(_serve(exchange, planned))
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
 from livermore_core.testing.faults import one_fault
 from livermore_simulator import wire
 from livermore_simulator.clock import FASTEST
-from livermore_simulator.primitives import WIRE
+from livermore_simulator.primitives import WIRE, unmeant
 from livermore_simulator.truth import WIDTHS
 
 if TYPE_CHECKING:
     from livermore_simulator.server import SimulatedExchange
+
+Number = TypeVar("Number", int, float)
 
 
 class Control:
@@ -57,21 +60,25 @@ class Control:
         product = exchange.market.find(query.get("symbol", ""))
         timeframe = query.get("timeframe", "1m")
         if product is None or timeframe not in WIDTHS:
-            return web.Response(status=404, text="no such symbol or timeframe")
-        start, end = int(query.get("start", 0)), int(query.get("end", 1 << 40))
+            return web.Response(status=404, text="no such symbol or timeframe\n")
+        start, end = _number(query, "start", "0", int), _number(query, "end", str(1 << 40), int)
         tell = exchange.truth.sums if query.get("summed") == "1" else exchange.truth.candles
         return _json({"rows": tell(product.symbol, timeframe, start, end, exchange.clock.now())})
 
     async def _reached(self, request: web.Request) -> web.Response:
         """Answer once exchange time has got to `moment`."""
-        while self._exchange.clock.now() < float(request.query["moment"]):
+        moment = _number(request.query, "moment", "", float)
+        while self._exchange.clock.now() < moment:
             await self._exchange.ticked()
         return await self._state(request)
 
     async def _set_speed(self, request: web.Request) -> web.Response:
-        asked = (await request.json()).get("speed")
+        try:
+            asked = (await request.json()).get("speed")
+        except (ValueError, AttributeError):
+            raise web.HTTPBadRequest(text='write e.g. {"speed": 60}\n') from None
         if isinstance(asked, bool) or not isinstance(asked, int | float) or not 0.0 <= asked <= FASTEST:
-            raise web.HTTPBadRequest(text=f"speed must be a number from 0 to {FASTEST}")
+            raise web.HTTPBadRequest(text=f"speed must be a number from 0 to {FASTEST}\n")
         self._exchange.clock.set_speed(float(asked))
         return _json({"speed": self._exchange.clock.speed})
 
@@ -86,6 +93,9 @@ class Control:
             fault = one_fault(await request.read(), WIRE)
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
+        unknown = unmeant([fault], self._exchange.market.products)
+        if unknown:
+            return web.Response(status=400, text=f"{unknown}\n")
         self._exchange.faults.plan([fault])
         return await self._faults(request)
 
@@ -93,6 +103,13 @@ class Control:
         """End them all, those to come included."""
         self._exchange.faults.end_all()
         return await self._faults(request)
+
+
+def _number(query: Mapping[str, str], key: str, default: str, kind: Callable[[str], Number]) -> Number:
+    try:
+        return kind(query.get(key, default))
+    except ValueError:
+        raise web.HTTPBadRequest(text=f"`{key}` must be UNIX seconds, not {query.get(key, default)!r}\n") from None
 
 
 def _json(body: Any) -> web.Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from livermore_core.errors import near
 from livermore_core.testing import Fault, fault_schedule
 from livermore_core.testing.faults import Kind, from_text
 from livermore_simulator.mutations import MUTATIONS
@@ -61,3 +62,11 @@ def drawn(seed: int, symbols: Sequence[str], *, hours: float = HOURS, per_hour: 
 def written(text: str) -> list[Fault]:
     """The faults of a file, a JSON line each. Raises ValueError with the line of one that is none."""
     return from_text(text, WIRE)
+
+
+def unmeant(faults: Iterable[Fault], symbols: Collection[str]) -> str:
+    """What is wrong with the symbols of faults, which would never meet anything; empty where nothing is."""
+    for symbol in [fault.symbol for fault in faults if fault.symbol]:
+        if symbol not in symbols:
+            return f"no product is called {symbol!r}{near(symbol, symbols)}; there are {', '.join(symbols)}"
+    return ""

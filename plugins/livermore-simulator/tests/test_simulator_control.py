@@ -72,8 +72,30 @@ async def test_a_speed_that_is_none_is_refused_and_changes_nothing(serve: Any, s
     before = client.exchange.clock.speed
     async with client.session.post(f"{client.exchange.control_url}/speed", data=f'{{"speed": {speed}}}') as response:
         assert response.status == 400
-        assert await response.text() == "speed must be a number from 0 to 100000"
+        assert await response.text() == "speed must be a number from 0 to 100000\n"
     assert client.exchange.clock.speed == before
+
+
+@pytest.mark.parametrize("body", ["", "fast", "[60]", '"60"'])
+async def test_a_body_that_holds_no_speed_is_refused_with_an_example(serve: Any, body: str) -> None:
+    client = await serve()
+    async with client.session.post(f"{client.exchange.control_url}/speed", data=body) as response:
+        assert (response.status, await response.text()) == (400, 'write e.g. {"speed": 60}\n')
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("reached", "`moment` must be UNIX seconds, not ''"),
+        ("reached?moment=soon", "`moment` must be UNIX seconds, not 'soon'"),
+        ("truth?symbol=BTC-USD&start=noon", "`start` must be UNIX seconds, not 'noon'"),
+        ("truth?symbol=BTC-USD&end=1.5", "`end` must be UNIX seconds, not '1.5'"),
+    ],
+)
+async def test_a_moment_that_is_none_is_refused(serve: Any, path: str, said: str) -> None:
+    client = await serve()
+    async with client.session.get(f"{client.exchange.control_url}/{path}") as response:
+        assert (response.status, await response.text()) == (400, f"{said}\n")
 
 
 def test_sets_of_quirks() -> None:

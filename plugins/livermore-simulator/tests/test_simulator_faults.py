@@ -105,6 +105,7 @@ async def test_the_control_interface_begins_lists_and_ends(serve: Any) -> None:
         ('{"kind": "rest.status", "headers": {"A": "b\\r\\nC: d"}}', "`headers` are printable"),
         ('{"kind": "ws.close", "wait": 1}', "unknown field `wait`"),
         ('{"kind": "ws.close", "nth": 1}', "`on` is one of request, frame, connection"),
+        ('{"kind": "ws.mute", "symbol": "BTC-US"}', "no product is called 'BTC-US', did you mean 'BTC-USD'?; there"),
         (b"\xff\xfe", "JSON is malformed"),
     ],
 )
@@ -122,6 +123,14 @@ def test_what_is_no_schedule_is_refused_with_its_line(tmp_path: Path) -> None:
     assert result.exit_code == 2
     last = result.stderr.splitlines()[-1]
     assert f"'--faults': {file}: line 2: no fault is called 'ws.rts', did you mean 'ws.rst'?" in last
+
+
+def test_a_schedule_about_a_symbol_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "faults.jsonl"
+    file.write_text('{"kind": "ws.rst"}\n{"kind": "ws.mute", "symbol": "BTC-US"}\n')
+    result = CliRunner().invoke(simulate, ["--faults", str(file)])
+    assert result.exit_code == 2
+    assert "--faults: no product is called 'BTC-US', did you mean 'BTC-USD'?" in result.stderr.splitlines()[-1]
     result = CliRunner().invoke(simulate, ["--faults", "nowhere.jsonl"])
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
