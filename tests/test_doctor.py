@@ -396,4 +396,5 @@ async def test_a_store_that_is_no_good_fails_and_is_left_as_it_is_D05_D11(
     row = (await examine())["store contents"]
     assert row["state"] == "fail"
     assert "upgrade livermore" in row["found"] if how == "a newer schema" else "sets aside" in row["mend"]
+    assert how != "a bad page" or row["found"].startswith(f"{path} is damaged: ")
     assert contents(elsewhere / "stores") == before

@@ -300,7 +300,7 @@ def test_a_holder_that_is_stopped_still_holds_and_one_that_was_killed_does_not_P
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         os.kill(holder.pid, signal.SIGSTOP)
-        with pytest.raises(StoreHeldError, match=f'"pid": {holder.pid}'):
+        with pytest.raises(StoreHeldError, match=f"store: pid {holder.pid} on .+ since .+; stop it first"):
             asyncio.run(opened())
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()

@@ -98,7 +98,7 @@ def test_kill_9_loses_nothing_acknowledged_S3_S8_D13(tmp_path: Path) -> None:
 async def test_a_second_writer_is_refused_and_told_who_holds_it_P22(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.sqlite"
     async with open_store(url):
-        with pytest.raises(StoreHeldError, match=f'"pid": {os.getpid()}'):
+        with pytest.raises(StoreHeldError, match=f"store: pid {os.getpid()} on .+ since .+; stop it first"):
             async with open_store(url):
                 pass
 

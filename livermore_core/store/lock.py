@@ -23,8 +23,9 @@ def only_writer(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 4096, 0).decode(errors="replace") or "unknown"
-            raise StoreHeldError(f"{path}: another instance holds this store: {holder}; stop it first") from None
+            raise StoreHeldError(
+                f"{path}: another instance holds this store: {_signed(descriptor)}; stop it first"
+            ) from None
         _sign(descriptor, path)
         yield
     finally:
@@ -39,6 +40,15 @@ def _sign(descriptor: int, path: Path) -> None:
         os.pwrite(descriptor, said.encode(), 0)
     except OSError as error:
         raise StoreError(f"{path}: its lock cannot be written: {error.strerror}; make room on its disk") from None
+
+
+def _signed(descriptor: int) -> str:
+    """Who holds it, in words; what is no signature of ours is not repeated."""
+    try:
+        said = json.loads(os.pread(descriptor, 4096, 0))
+        return f"pid {said['pid']} on {said['host']} since {said['since']}"
+    except (ValueError, TypeError, KeyError):
+        return "unknown"
 
 
 def holder(path: Path) -> dict[str, Any] | None:

@@ -63,7 +63,7 @@ def check_sound(path: Path, read_only: bool) -> None:
     finally:
         connection.close()
     if found != "ok":
-        raise StoreCorruptError(f"{path}: {' '.join(found.split())}")
+        raise StoreCorruptError(f"{path} is damaged: {' '.join(found.split())}")
 
 
 def set_aside(path: Path) -> Path:
