@@ -160,6 +160,25 @@ async def test_status_of_a_store_that_nobody_runs_is_no(store: str, capsys: pyte
     assert "NOT RUNNING" in await in_thread(printed, capsys, "status", "--store", store, code=1)
 
 
+async def test_status_says_of_a_trouble_which_exchange_and_symbol_it_is_about_and_the_code_once(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = {"event": "ws.muted", "reason": "ws.muted", "cause": "", "symbol": "BTC-USD", "seconds": 70.2}
+    lost = {"event": "feed.lost", "reason": "ws.closed", "cause": "ws.closed: code 1006", "seconds": 4.0}
+    exchange = dict.fromkeys(("series", "revised", "native_differences"), 0) | {
+        "name": "coinbase", "symbols": [], "unknown_symbols": {}, "halted_symbols": {}, "gaps": [], "exchange_time": "",
+        "feed": {"connected": True}, "budget": {"requests": 0, "refused": 0, "pace": 1.0}, "troubles": [about, lost],
+    }  # fmt: skip
+    process = {"pid": 1, "host": "h", "version": "1", "started": "", "heartbeat": "", "heartbeat_epoch": time.time()}
+    async with open_store(store) as opened:
+        await opened.write_status(process | {"state": "DEGRADED", "reasons": {}, "exchanges": [exchange]})
+    said = (await in_thread(printed, capsys, "status", "--store", store, code=1)).splitlines()
+    assert [line for line in said if line.startswith("trouble")] == [
+        "trouble   coinbase: ws.muted for 70 s, BTC-USD",
+        "trouble   coinbase: ws.closed for 4 s: code 1006",
+    ]
+
+
 async def in_thread(function: Any, *arguments: Any, **more: Any) -> Any:
     """Commands run a loop of their own."""
     import asyncio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,13 @@ def _say(state: str, row: dict[str, Any] | None) -> None:
         for key, url in each.get("other_urls", {}).items():
             click.echo(f"address   {key} {url}, not the exchange's own")
         for trouble in each["troubles"]:
-            cause = f": {trouble['cause']}" if trouble["cause"] else ""
-            click.echo(f"trouble   {trouble['reason']} for {trouble['seconds']:.0f} s{cause}")
+            click.echo(f"trouble   {each['name']}: {_trouble(trouble)}")
         for symbol, reason in {**each["unknown_symbols"], **each["halted_symbols"]}.items():
             click.echo(f"symbol    {symbol}: {reason}")
+
+
+def _trouble(trouble: Mapping[str, Any]) -> str:
+    """Its code and duration, whom it is about, and the cause, which mostly begins with the code."""
+    about = f", {trouble['symbol']}" if "symbol" in trouble else ""
+    cause = trouble["cause"].removeprefix(f"{trouble['reason']}: ")
+    return f"{trouble['reason']} for {trouble['seconds']:.0f} s{about}{f': {cause}' if cause else ''}"
