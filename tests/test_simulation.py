@@ -74,6 +74,15 @@ def test_one_product_of_fifty_that_goes_silent_is_healed_without_a_reconnect_loo
     assert 1 < outcome.connections <= 7
 
 
+def test_a_partial_acknowledgement_is_said_with_whom_it_leaves_out() -> None:
+    seen: list[Evidence] = []
+    partial = Fault(at=FIRST, kind="ws.partial_ack", symbol="P02-USD", lasts=60.0)
+    outcome = run(8, 0.5, faults=[partial, Fault(at=FIRST + 1.0, kind="ws.close")], markets=FEW, see=seen.append)
+    assert outcome.violations == []
+    causes = {fields["cause"] for _, event, fields in seen[0].said if event == "feed.partial"}
+    assert causes == {"not acknowledged: P02-USD"}
+
+
 def test_a_market_that_is_merely_quiet_causes_no_reconnect_W06_W37() -> None:
     outcome = run(4, 2.0, per_hour=0.0, markets={f"Q{number:02}-USD": 3000.0 + number for number in range(20)})
     assert outcome.violations == []

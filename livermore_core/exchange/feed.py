@@ -264,7 +264,7 @@ class LiveFeed:
         self.report("feed.connected", {"symbols": len(self._acknowledged), "missing": missing})
         self.outage.well()
         if missing:
-            self.partial.bad("ws.sub_partial", symbols=missing)
+            self.partial.bad("ws.sub_partial", f"not acknowledged: {', '.join(missing)}", symbols=missing)
         ready()
 
     def _lost(self, count: int) -> None:
