@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from livermore_core.errors import near
 from livermore_core.testing import Fault, fault_schedule
 from livermore_core.testing.faults import Kind, from_text
 from livermore_simulator.mutations import MUTATIONS
@@ -68,5 +67,5 @@ def unmeant(faults: Iterable[Fault], symbols: Collection[str]) -> str:
     """What is wrong with the symbols of faults, which would never meet anything; empty where nothing is."""
     for symbol in [fault.symbol for fault in faults if fault.symbol]:
         if symbol not in symbols:
-            return f"no product is called {symbol!r}{near(symbol, symbols)}; there are {', '.join(symbols)}"
+            return f"no product is called {symbol!r}; there are {', '.join(symbols)}"
     return ""
