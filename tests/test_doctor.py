@@ -368,7 +368,7 @@ async def test_a_run_that_went_silent_is_told_and_is_no_fail(store: str, examine
         await held.write_status(written("LIVE", age=31.0 if is_held else 0.0))
         rows = await examine() if is_held else {}
     rows = rows or await examine()
-    assert (rows["store status"]["state"], "stuck or killed" in rows["store status"]["found"]) == ("warn", True)
+    assert (rows["store status"]["state"], "unable to write" in rows["store status"]["found"]) == ("warn", True)
 
 
 async def test_a_run_that_stopped_is_well(store: str, examine: Examine) -> None:

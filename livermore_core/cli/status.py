@@ -16,7 +16,7 @@ from livermore_core.cli.output import reading_options
 from livermore_core.errors import ExitCode
 
 FRESH = 30.0
-NOT_RUNNING, STUCK = "NOT RUNNING", "STUCK OR KILLED"
+NOT_RUNNING, STUCK = "NOT RUNNING", "STUCK, KILLED, OR UNABLE TO WRITE"
 
 
 @click.command(epilog="Example: livermore status && echo live")

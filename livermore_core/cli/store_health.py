@@ -56,8 +56,9 @@ def _status(said: dict[str, Any] | None, is_held: bool | None) -> Row:
     if said is None:
         return row("store", "status", "ok", "no run has written one")
     if state == STUCK or (is_held is False and state != NOT_RUNNING):
-        mend = "stop its process if there is one; `livermore start` goes on where it ended"
-        return row("store", "status", "warn", f"stuck or killed; {said['state']} at {said['heartbeat']}", mend)
+        mend = "see what its log says: a full disk keeps it from writing this; without a process, `livermore start`"
+        said_last = f"stuck, killed, or unable to write; {said['state']} at {said['heartbeat']}"
+        return row("store", "status", "warn", said_last, mend)
     if state == "DEGRADED":
         return row("store", "status", "warn", f"{state} at {said['heartbeat']}", "`livermore status` says why")
     return row("store", "status", "ok", f"{said['state']} at {said['heartbeat']}")

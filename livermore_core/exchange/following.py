@@ -234,7 +234,7 @@ class Following:
             found[f"{name}.subscription"] = feed.partial
             found[f"{name}.backlog"] = feed.backlog.lagging
             found |= {f"{name}.{symbol}": muted for symbol, muted in feed.muted.items()}
-            if with_feed:
+            if with_feed and not feed.connected:
                 found[f"{name}.feed"] = feed.outage
         return {part: trouble for part, trouble in found.items() if trouble.since is not None}
 

@@ -287,7 +287,10 @@ class Healer:
 
     async def _ask(self, want: Want) -> None:
         width = WIDTHS[want.series.timeframe]
-        is_gap = bool(self.recorder.unknown(want.series, want.start, want.end))
+        # Only what was said to be a gap is said to be healed: most is known before anybody misses it.
+        was_said = bool(
+            self.recorder.ledger(want.series.symbol, want.series.timeframe).gaps.within(want.start, want.end)
+        )
         missing = self._missing(want)
         if not missing:
             return
@@ -299,7 +302,7 @@ class Healer:
             want.verify.remove(low, high)
         left = self._missing(want)
         if not left:
-            if not is_gap:
+            if not was_said:
                 return
             fields = {"symbol": want.series.symbol, "timeframe": want.series.timeframe, "reason": want.reason}
             self.report("gap.healed", {**fields, "start": iso(want.start), "end": iso(want.end)})

@@ -82,7 +82,8 @@ def failure(what: object, error: sqlite3.Error) -> StoreError:
     unknown = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_OK
     code = getattr(error, "sqlite_errorcode", unknown) & 0xFF
     kind, mend = KINDS.get(code, StoreError), MENDS.get(code, "")
-    return kind(f"{what}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}{mend}")
+    reason = "store.full: " if code == sqlite3.SQLITE_FULL else ""
+    return kind(f"{reason}{what}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}{mend}")
 
 
 def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:

@@ -32,9 +32,7 @@ class Writer:
         except sqlite3.Error as error:
             self._identities.clear()  # some of them were rolled back
             if len(batches) == 1:
-                is_full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-                code = "store.full" if is_full else "store.error"
-                return [failure(f"{code}: the store refused a write", error)]
+                return [failure("the store refused a write", error)]
             # One of them poisons the others: each by itself shows which.
             return [outcome for batch in batches for outcome in self.commit([batch])]
 
