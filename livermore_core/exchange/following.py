@@ -186,7 +186,6 @@ class Following:
                 "refused": self.budget.refused,
                 "waiting": self.budget.waiting,
             },
-            "outage": self.healer.trouble.since is not None,
             "troubles": [trouble.row() for trouble in self.troubles(with_feed=True).values()],
             "series": len(self.recorder.ledgers()),
             "revised": self.recorder.revised,

@@ -69,7 +69,7 @@ class Rest:
                 await asyncio.sleep(exchange.latency)
             product = exchange.market.find(request.match_info.get("symbol", ""))
             symbol = product.symbol if product is not None else ""
-            response = await refusal(exchange.faults, request, symbol) or self._refusal(request) or answer(request)
+            response = await refusal(exchange.faults, symbol) or self._refusal(request) or answer(request)
             response.headers.setdefault("Date", wire.http_date(self._shown()))
             exchange.record(request, response.status)
             return await sent(exchange.faults, request, symbol, response)

@@ -21,7 +21,7 @@ HTML = "<html><head><title>{0}</title></head><body>{0}</body></html>"
 JSON = '{"error":"unknown","code":2,"message":"simulated","details":[]}'
 
 
-async def refusal(faults: Faults, request: web.Request, symbol: str) -> web.Response | None:
+async def refusal(faults: Faults, symbol: str) -> web.Response | None:
     """The answer that comes in place of the right one, after what holds it up; None where the right one comes."""
     delay = faults.take("rest.delay", symbol)
     if delay is not None:
