@@ -18,7 +18,7 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").glob("livermore-*/livermore
 LAYERS = [
     {"cli", "__main__"},
     {"app"},
-    {"plugins", "services", "config", "context", "status", "vitals", "soundness", "starts"},
+    {"plugins", "services", "config", "conformance", "context", "status", "vitals", "soundness", "starts"},
     {"log"},
     {"hooks"},
     {"exchange", "indicators", "store", "bus"},

@@ -1,14 +1,17 @@
-"""The contract of an indicator: subclass IndicatorContract in its tests and say how to `make` it."""
+"""The contract of an indicator: subclass IndicatorContract in its tests and say how to `make` it.
+
+The same checks as `livermore check indicator`, on fewer candles.
+"""
 
 from __future__ import annotations
 
 import random
-from math import isfinite
 
 import pytest
 
-from livermore_core.indicators.host import SeriesHost
-from livermore_core.indicators.indicator import Indicator, Value
+from livermore_core.conformance import prices, promises
+from livermore_core.conformance.running import judged
+from livermore_core.indicators.indicator import Indicator
 from livermore_core.market.candle import Candle
 
 
@@ -38,46 +41,30 @@ class IndicatorContract:
         raise NotImplementedError
 
     def test_results_have_the_declared_outputs_and_are_finite_I3(self) -> None:
-        made = self.make()
-        for candle in candles(made.warmup + 50):
-            results = _results(made, made.update(candle))
-            assert all(value is None or not isinstance(value, float) or isfinite(value) for value in results)
+        promises.sound_results(self.make, candles(self.make().warmup + 50))
 
     def test_the_first_full_result_comes_after_warmup(self) -> None:
-        made = self.make()
-        full = [
-            position
-            for position, candle in enumerate(candles(made.warmup + 20), start=1)
-            if None not in _results(made, made.update(candle))
-        ]
-        assert full
-        assert full[0] == made.warmup <= made.settle
+        promises.declaration(self.make)
+        promises.first_full_result(self.make, candles(self.make().warmup + 20))
 
     @pytest.mark.parametrize("split", [0, 1, 17, 60])
     def test_a_dump_continues_to_the_bit_I2(self, split: int) -> None:
-        rows = candles(120)
-        one, other = self.make(), self.make()
-        for candle in rows[:split]:
-            one.update(candle)
-        other.load(one.dump())
-        assert [one.update(candle) for candle in rows[split:]] == [other.update(candle) for candle in rows[split:]]
+        promises.dumps(self.make, candles(120), [split])
 
     def test_a_preview_leaves_no_trace(self) -> None:
-        made, untouched = self.make(), self.make()
-        for candle in candles(80):
-            preview = made.peek(candle)
-            assert preview == made.copy().update(candle)
-            assert made.update(candle) == preview == untouched.update(candle)
+        promises.previews(self.make, candles(80))
 
     def test_a_correction_equals_a_run_that_never_knew_the_mistake_I4(self) -> None:
-        rows = candles(120)
-        live, clean = SeriesHost("x", self.make), SeriesHost("x", self.make)
-        for candle in rows:
-            live.commit(candle)
-        revised = Candle(rows[90].time, rows[90].open, rows[90].high * 1.01, rows[90].low, rows[90].close, 1.0)
-        rows[90] = revised
-        replayed = live.replay([candle for candle in rows if candle.time > live.replayed_from])
-        assert replayed == [clean.commit(candle) for candle in rows][-len(replayed) :]
+        promises.corrections(self.make, candles(120), 90)
+
+    def test_a_copy_goes_its_own_way(self) -> None:
+        promises.copies(self.make, candles(120), [0, 1, 17, 60])
+
+    def test_a_value_does_not_depend_on_what_comes_after_it(self) -> None:
+        promises.no_look_ahead(self.make, candles(self.make().warmup + 50))
+
+    def test_prices_that_stand_still_break_and_blow_up_nothing(self) -> None:
+        prices.stands_flat(self.make, candles(self.make().warmup + 50))
 
     def test_once_settled_it_does_not_matter_where_history_began_I1(self) -> None:
         made = self.make()
@@ -86,15 +73,7 @@ class IndicatorContract:
         for candle in rows[: -made.settle]:
             made.update(candle)
         for candle in rows[-made.settle :]:
-            long, short = _results(made, made.update(candle)), _results(late, late.update(candle))
+            long, short = judged(made, made.update(candle)), judged(late, late.update(candle))
         for one, other in zip(long, short, strict=True):
             if isinstance(one, float) and isinstance(other, float):
                 assert one == pytest.approx(other, abs=self.tolerance, rel=1e-4)
-
-
-def _results(made: Indicator, result: tuple[Value, ...] | Value) -> tuple[Value, ...]:
-    if result is None:
-        return (None,) * len(made.outputs)
-    results = result if isinstance(result, tuple) else (result,)
-    assert len(results) == len(made.outputs)
-    return results
