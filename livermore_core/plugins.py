@@ -13,7 +13,7 @@ import pluggy
 
 from livermore_core import hooks
 from livermore_core.contributions import Command, Exchange, IndicatorType, Store, resolve
-from livermore_core.errors import LivermoreError, PluginError
+from livermore_core.errors import LivermoreError, PluginError, near
 from livermore_core.plugin_rules import GROUP, KINDS, check, hooks_of, offered
 from livermore_core.version import __version__
 
@@ -84,6 +84,19 @@ class Plugins:
                 return exchange
         siblings = [name for name in self.exchanges if self._is_sibling(plugin, self.owner("register_exchanges", name))]
         return siblings[0] if len(siblings) == 1 else None
+
+    def absent(self, name: str) -> Plugin | None:
+        """The plugin that would offer `name`, going by its own name, and is broken or disabled."""
+        return next(
+            (each for each in self.found if each.state != "ok" and f"{each.name}-".startswith(f"{name}-")), None
+        )
+
+    def missing(self, kind: str, name: str, known: Collection[str]) -> str:
+        """Why a contribution is not there: its plugin is broken or disabled, or nothing offers that name."""
+        plugin = self.absent(name)
+        if plugin is not None:
+            return f"unknown {kind}: plugin {plugin.name!r} ({plugin.source}) is {plugin.state} {plugin.cause}".strip()
+        return f"unknown {kind}{near(name, known)}; installed: {', '.join(known) or 'none'}"
 
     def add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         """Load one plugin; on any failure it is listed as broken and leaves nothing behind."""

@@ -1,4 +1,4 @@
-"""`livermore indicators`: the latest values of a symbol."""
+"""`livermore indicators`: the latest values of a symbol, or what is installed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,58 @@ from typing import Any
 import click
 
 from livermore_core.cli.finding import find_series, find_symbol
-from livermore_core.cli.loading import reader
+from livermore_core.cli.loading import reader, tolerant_plugins
 from livermore_core.cli.output import reading_options, show
 from livermore_core.market.timeframe import WIDTHS, iso, width
 
 COLUMNS = ("symbol", "timeframe", "indicator", "time", "outputs", "settled", "provisional")
 
 
-@click.command(epilog="Example: livermore indicators BTC-USD 5m --json")
-@click.argument("symbol")
+EPILOG = """\b
+Examples:
+  livermore indicators BTC-USD 5m --json
+  livermore indicators --list
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("symbol", required=False)
 @click.argument("timeframe", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the indicators that are installed instead.")
 @click.option("--exchange", help="Of which exchange, where several are stored.")
 @reading_options
 def indicators(
-    symbol: str, timeframe: str | None, exchange: str | None, as_json: bool, store: str | None, file: Path | None
+    symbol: str | None,
+    timeframe: str | None,
+    listing: bool,
+    exchange: str | None,
+    as_json: bool,
+    store: str | None,
+    file: Path | None,
 ) -> None:
-    """Print the latest value of each indicator of SYMBOL, of every timeframe or of TIMEFRAME."""
+    """Print the latest value of each indicator of SYMBOL, of every timeframe or of TIMEFRAME.
+
+    With --list: every installed indicator with its plugin, parameters and defaults, outputs, warm-up and settle.
+    """
+    if listing:
+        _list(symbol, as_json, file)
+        return
+    if symbol is None:
+        raise click.UsageError("Missing argument 'SYMBOL'.")
     if timeframe is not None:
         width(timeframe)
     rows = asyncio.run(_rows(file, store, symbol, timeframe, exchange))
     if not as_json:
         rows = [row | {"outputs": _outputs(row["outputs"])} for row in rows]
     show(rows, COLUMNS, "json" if as_json else "table")
+
+
+def _list(symbol: str | None, as_json: bool, file: Path | None) -> None:
+    from livermore_core.cli.indicator_types import list_types
+
+    if symbol is not None:
+        raise click.UsageError("--list is of what is installed, and takes no symbol")
+    list_types(tolerant_plugins(file), as_json)
 
 
 async def _rows(

@@ -42,7 +42,7 @@ class IndicatorRules:
             self.shape.problem((*path, "use"), "must be a text, the type of the indicator")
             return 0
         if kind not in self.plugins.indicators:
-            self.shape.problem(path, self.shape.missing("indicator", kind, self.plugins.indicators))
+            self.shape.problem(path, self.plugins.missing("indicator", kind, self.plugins.indicators))
             return 0
         return self._tried(path, kind, {key: value for key, value in parameters.items() if key != "use"})
 

@@ -109,7 +109,7 @@ class Rules:
         for name in followed:
             exchange = self.plugins.exchanges.get(name)
             if exchange is None:
-                self.shape.problem(("exchanges", name), self.shape.missing("exchange", name, self.plugins.exchanges))
+                self.shape.problem(("exchanges", name), self.plugins.missing("exchange", name, self.plugins.exchanges))
                 continue
             for key in ("timeframes", "backfill_timeframes"):
                 names = given.get(key)
@@ -125,7 +125,7 @@ class Rules:
         if not separator:
             self.shape.problem(("store",), f"must be a URL, e.g. sqlite:///{url}")
         elif scheme not in self.plugins.stores:
-            self.shape.problem(("store",), self.shape.missing("store", scheme, self.plugins.stores))
+            self.shape.problem(("store",), self.plugins.missing("store", scheme, self.plugins.stores))
         elif password_of(url) and not self.layers.origin(("store",)).startswith("LIVERMORE_"):
             self.shape.problem(("store",), "a password does not belong here; set the whole URL as LIVERMORE_STORE")
         elif scheme == "sqlite":

@@ -45,15 +45,6 @@ class Shape:
                 kept[key] = self.known(value, node, (*path, key)) if is_table else value
         return kept
 
-    def missing(self, kind: str, name: str, known: Mapping[str, Any]) -> str:
-        """Why a contribution is not there: its plugin is broken or disabled, or nothing offers that name."""
-        for plugin in self.plugins.found:
-            if plugin.state != "ok" and (plugin.name == name or plugin.name.startswith(f"{name}-")):
-                return (
-                    f"unknown {kind}: plugin {plugin.name!r} ({plugin.source}) is {plugin.state} {plugin.cause}".strip()
-                )
-        return f"unknown {kind}{near(name, known)}; installed: {', '.join(known) or 'none'}"
-
     def validated(self, model: type[BaseModel], values: Mapping[str, Any], path: KeyPath = ()) -> Any:
         """An instance of a model; what it refuses becomes a problem, and its default stands."""
         values = dict(values)
@@ -71,7 +62,7 @@ class Shape:
 
     def _unknown(self, key: str, schema: Mapping[str, Any], path: KeyPath) -> str:
         if path == ("exchanges",):
-            return self.missing("exchange", key, schema)
+            return self.plugins.missing("exchange", key, schema)
         if path[:1] == ("plugins",) and not schema:
             return "unknown key, this plugin has no settings"
         return f"unknown key{near(key, schema)}"

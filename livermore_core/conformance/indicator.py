@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from livermore_core.conformance import prices, promises
-from livermore_core.conformance.running import Make
-from livermore_core.conformance.settling import Step, settles
+from livermore_core.conformance.running import Make, Step, in_silence
+from livermore_core.conformance.settling import settles
 from livermore_core.errors import LivermoreError
 from livermore_core.market.candle import Candle
 from livermore_core.plugins import blamed
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
     detail: str
 
 
-def examine(make: Make, rows: Sequence[Candle], step: Step = lambda done, of: None) -> Iterator[Finding]:
+def examine(make: Make, rows: Sequence[Candle], step: Step = in_silence) -> Iterator[Finding]:
     """Each finding as it is made. Without a sound declaration and sound results nothing further is asked.
 
     `rows` are at least `settling.fewest(settle)` and `warmup` + 10 candles.
@@ -33,11 +33,21 @@ def examine(make: Make, rows: Sequence[Candle], step: Step = lambda done, of: No
     yield first
     if first.result == "fail":
         return
-    second = _finding("results", lambda: promises.sound_results(make, rows))
+    second = _finding("results", lambda: promises.sound_results(make, rows, step))
     yield second
     if second.result == "ok":
         for name, check in _checks(make, rows, step).items():
+            step(name)
             yield _finding(name, check)
+
+
+def declared(make: Make) -> int:
+    """The settle that it declares; 1 where it declares nothing that is sound, which `examine` then tells."""
+    try:
+        promises.declaration(make)
+    except LivermoreError:
+        return 1
+    return make().settle
 
 
 def _checks(make: Make, rows: Sequence[Candle], step: Step) -> Mapping[str, Callable[[], str]]:

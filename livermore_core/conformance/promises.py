@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from livermore_core.conformance.running import Make, NonconformingError, expect_same, judged, preview, run
+from livermore_core.config.settings import DEEPEST_HISTORY
+from livermore_core.conformance.running import (
+    Make,
+    NonconformingError,
+    Step,
+    expect_same,
+    in_silence,
+    judged,
+    preview,
+    run,
+)
 from livermore_core.conformance.series import YEAR, corrected, later
 from livermore_core.indicators.host import HORIZON, SeriesHost
 from livermore_core.indicators.indicator import Indicator
 from livermore_core.market.candle import Candle
 from livermore_core.plugins import blamed
+
+# Candles between two words of progress, and previews in all: the state of each is written out and compared.
+AT_ONCE, PREVIEWS = 100, 250
 
 
 def declaration(make: Make) -> str:
@@ -28,12 +41,19 @@ def declaration(make: Make) -> str:
             raise NonconformingError(f"{name} must be a whole number of candles >= 1, is {value!r}")
     if made.warmup > made.settle:
         raise NonconformingError(f"warmup {made.warmup} is beyond settle {made.settle}")
+    if made.settle > DEEPEST_HISTORY:
+        raise NonconformingError(
+            f"settle {made.settle} is more than the {DEEPEST_HISTORY} candles that may be asked for"
+        )
     return f"outputs {', '.join(outputs)}; warmup {made.warmup}, settle {made.settle}"
 
 
-def sound_results(make: Make, rows: Sequence[Candle]) -> str:
+def sound_results(make: Make, rows: Sequence[Candle], step: Step = in_silence) -> str:
     """Every candle gives one finite value, or None, for each output."""
-    run(make(), rows)
+    made = make()
+    for at in range(0, len(rows), AT_ONCE):
+        step(f"results: candle {at + 1} of {len(rows)}")
+        run(made, rows[at : at + AT_ONCE], at + 1)
     return f"{len(rows)} candles"
 
 
@@ -128,7 +148,11 @@ def copies(make: Make, rows: Sequence[Candle], splits: Sequence[int]) -> str:
 def previews(make: Make, rows: Sequence[Candle]) -> str:
     """`peek` tells what `update` would, and leaves no trace, whatever it is shown."""
     made, untouched = make(), make()
+    every = 1 + len(rows) // PREVIEWS
     for number, candle in enumerate(rows, start=1):
+        if number % every:
+            expect_same(run(untouched, [candle], number), run(made, [candle], number), "peek leaves a trace", number)
+            continue
         before = _state(made)
         preview(made, corrected(candle), number)
         told = preview(made, candle, number)
@@ -137,7 +161,7 @@ def previews(make: Make, rows: Sequence[Candle]) -> str:
         expected = run(untouched, [candle], number)
         expect_same(expected, [told], "peek is not what update gives", number)
         expect_same(expected, run(made, [candle], number), "peek leaves a trace in what update gives", number)
-    return f"before each of {len(rows)} candles"
+    return f"before {len(rows) // every} of {len(rows)} candles"
 
 
 def few_candles(make: Make, row: Candle) -> str:

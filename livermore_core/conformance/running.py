@@ -12,12 +12,18 @@ from livermore_core.plugins import blamed
 
 Make = Callable[[], Indicator]
 Results = tuple[Value, ...]
+# Told what is done next.
+Step = Callable[[str], None]
 
 
 class NonconformingError(LivermoreError):
     """A promise is not kept; the text says which, and where."""
 
     exit_code = ExitCode.ANSWER_IS_NO
+
+
+def in_silence(text: str) -> None:
+    """A step that nobody is told of."""
 
 
 def run(made: Indicator, rows: Sequence[Candle], first: int = 1) -> list[Results]:

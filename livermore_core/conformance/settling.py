@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 
-from livermore_core.conformance.running import Make, NonconformingError, Results, run
+from livermore_core.conformance.running import Make, NonconformingError, Results, Step, in_silence, run
 from livermore_core.indicators.indicator import Value
 from livermore_core.market.candle import Candle
 
@@ -14,8 +14,6 @@ TOLERANCES = (1e-2, 1e-4, 1e-6)
 # Candles at least of the series that `livermore check` makes, a quarter of them.
 SHORTEST = 400
 MOST_STARTS, FEWEST_STARTS, MOST_UPDATES = 100, 10, 60_000
-
-Step = Callable[[int, int], None]
 
 
 def length(settle: int) -> int:
@@ -28,7 +26,7 @@ def fewest(settle: int) -> int:
     return 3 * settle + 50
 
 
-def settles(make: Make, rows: Sequence[Candle], step: Step = lambda done, of: None) -> str:
+def settles(make: Make, rows: Sequence[Candle], step: Step = in_silence) -> str:
     """The declared settle brings any late start within the first tolerance of the long run."""
     declared, horizon, worst = make().settle, len(rows) // 2, dict.fromkeys(TOLERANCES, 0)
     long, starts = run(make(), rows), _starts(len(rows))
@@ -37,8 +35,8 @@ def settles(make: Make, rows: Sequence[Candle], step: Step = lambda done, of: No
         distances = list(map(_distance, long[start : start + horizon], run(make(), rows[start : start + horizon])))
         worst = {each: max(reached, _reached(distances, each)) for each, reached in worst.items()}
         furthest = max(furthest, distances[-1])
-        step(done, len(starts))
-    measured = ", ".join(f"{each:.0e}: {_told(reached, horizon)}" for each, reached in worst.items())
+        step(f"settle: start {done} of {len(starts)}")
+    measured = ", ".join(f"{_short(each)}: {_told(reached, horizon)}" for each, reached in worst.items())
     told = f"declared {declared}; measured {measured} ({len(starts)} starts)"
     if worst[TOLERANCES[0]] > horizon:
         away = "undefined on one side" if furthest == inf else f"{furthest:.2g} off"
@@ -75,3 +73,7 @@ def _reached(distances: Sequence[float], tolerance: float) -> int:
 
 def _told(reached: int, horizon: int) -> str:
     return f"not within {horizon}" if reached > horizon else str(reached)
+
+
+def _short(tolerance: float) -> str:
+    return f"{tolerance:.0e}".replace("e-0", "e-")
