@@ -11,7 +11,6 @@ from livermore_core.conformance.running import (
     Step,
     expect_same,
     in_silence,
-    judged,
     preview,
     run,
 )
@@ -165,13 +164,11 @@ def previews(make: Make, rows: Sequence[Candle]) -> str:
 
 
 def few_candles(make: Make, row: Candle) -> str:
-    """With no candle and with one, everything that can be asked of it is answered."""
-    made = make()
-    preview(made, row, 1)
-    with blamed("dump, load or copy with no candle"):
-        made.load(made.copy().dump())
-    alone = run(made, [row])
-    expect_same([judged(made, make().update(row))], alone, "after dump, load and copy its value is another")
+    """With no candle it can be copied and previewed, and one is enough to go on with."""
+    preview(make(), row, 1)
+    with blamed("copy with no candle"):
+        twin = make().copy()
+    expect_same(run(make(), [row]), run(twin, [row]), "after a copy with no candle its value is another")
     return "none, and one"
 
 

@@ -13,7 +13,7 @@ from livermore_core.market.candle import Candle
 TOLERANCES = (1e-2, 1e-4, 1e-6)
 # Candles at least of the series that `livermore check` makes, a quarter of them.
 SHORTEST = 400
-MOST_STARTS, FEWEST_STARTS, MOST_UPDATES = 100, 10, 60_000
+MOST_STARTS, FEWEST_STARTS, MOST_UPDATES = 100, 10, 40_000
 
 
 def length(settle: int) -> int:
