@@ -87,9 +87,8 @@ class Plugins:
 
     def absent(self, name: str) -> Plugin | None:
         """The plugin that would offer `name`, going by its own name, and is broken or disabled."""
-        return next(
-            (each for each in self.found if each.state != "ok" and f"{each.name}-".startswith(f"{name}-")), None
-        )
+        missed = (plugin for plugin in self.found if plugin.state != "ok")
+        return next((plugin for plugin in missed if f"{plugin.name}-".startswith(f"{name}-")), None)
 
     def missing(self, kind: str, name: str, known: Collection[str]) -> str:
         """Why a contribution is not there: its plugin is broken or disabled, or nothing offers that name."""

@@ -14,6 +14,7 @@ import pytest
 
 from livermore_core import Batch, Series, SeriesChange
 from livermore_core.cli import check
+from livermore_core.cli.candle_file import read_candles
 from livermore_core.cli.group import run
 from livermore_core.cli.loading import tolerant_plugins
 from livermore_core.conformance.series import market
@@ -177,10 +178,6 @@ def test_each_fault_is_caught_by_the_check_that_is_meant_for_it(name: str, check
     assert {check for check, row in found.items() if row["result"] == "fail"} == {meant} | BESIDES.get(name, set())
 
 
-def test_the_verdict_names_what_fails(printed: Printed) -> None:
-    assert printed("check", "indicator", "keepsobject", code=1)[0].splitlines()[-1] == "keepsobject fails: dump"
-
-
 # ---- wrong input ----
 
 WRONG = {
@@ -229,11 +226,12 @@ async def store(tmp_path: Path) -> str:
     return url
 
 
-@pytest.mark.parametrize("format", ["csv", "json", "jsonl"])
-async def test_it_reads_what_candles_prints(format: str, store: str, printed: Printed, elsewhere: Path) -> None:
-    asked = ("candles", "BTC-USD", "1m", "--limit", "1000", "--store", store, "--format", format)
-    (elsewhere / "rows").write_text((await asyncio.to_thread(printed, *asked))[0])
-    told, _ = printed("check", "indicator", "sma", "--data", "rows")
+async def test_it_reads_what_candles_prints_in_every_format(store: str, printed: Printed, elsewhere: Path) -> None:
+    asked = ("candles", "BTC-USD", "1m", "--limit", "1000", "--store", store, "--format")
+    for format in ("csv", "json", "jsonl"):
+        (elsewhere / format).write_text((await asyncio.to_thread(printed, *asked, format))[0])
+        assert read_candles(elsewhere / format) == market(500)
+    told, _ = printed("check", "indicator", "sma", "--data", "csv")
     assert "results      ok      500 candles" in told
 
 
@@ -273,10 +271,12 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(case: str, printed: Pri
 # ---- a person who waits ----
 
 
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_terminal_is_told_how_far_it_is(is_terminal: bool, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_is_told_how_far_it_is(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "PATIENCE", -1.0)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
-    told, said = printed("check", "indicator", "sma")
-    assert ("settle: start 3 of " in said) is is_terminal
+    assert "results: candle" not in printed("check", "indicator", "raises", code=1)[1]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    told, said = printed("check", "indicator", "keepsobject", code=1)
+    assert "results: candle 101 of 1600" in said
+    assert "settle: start 3 of " in said
     assert "settle: start" not in told
+    assert told.splitlines()[-1] == "keepsobject fails: dump"

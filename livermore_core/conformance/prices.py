@@ -71,9 +71,9 @@ def stands_flat(make: Make, rows: Sequence[Candle]) -> str:
     before = run(made, rows)
     during = run(made, flat(rows[-1], FLAT), len(rows) + 1)
     for at, name in enumerate(made.outputs):
-        largest = max((abs(value) for row in before if _is_number(value := row[at])), default=0.0)
+        largest = max((abs(value) for row in before if isinstance(value := row[at], float)), default=0.0)
         for number, row in enumerate(during, start=1):
-            if _is_number(value := row[at]) and abs(value) > EXPLODED * max(1.0, largest):
+            if isinstance(value := row[at], float) and abs(value) > EXPLODED * max(1.0, largest):
                 raise NonconformingError(
                     f"{name} explodes: {value:.4g} after {number} equal candles, at most {largest:.4g} before"
                 )

@@ -12,6 +12,7 @@ CLASSES += (
     "Raises",
     "Refuses",
     "Short",
+    "Startled",
     "Sum",
     "Undefined",
 )
