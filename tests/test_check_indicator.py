@@ -108,6 +108,7 @@ def test_what_is_broken_is_named_and_the_rest_listed_P08(printed: Printed) -> No
     assert "indicator 'refuses' cannot be made: RuntimeError: not today" in lines[3]
     assert not {"absent", "foreign", "refuses"} & {line.split()[0] for line in told.splitlines()}
     assert "macd-v" in told
+    assert lines[0] in printed("check", "indicator", "nosettle", code=1)[1]
 
 
 def test_the_list_takes_no_symbol_and_the_values_need_one(printed: Printed) -> None:
@@ -146,7 +147,8 @@ def test_the_settle_of_a_window_is_its_length_and_of_an_average_follows_its_weig
 BAD = {
     "hindsight": ("look-ahead", "candle 1: its value changes with candles after candle"),
     "short": ("settle", "too short; declared 100; measured 1e-2: "),
-    "sum": ("settle", "never settles: still"),
+    "sum": ("settle", "never settles within 800 candles: still "),
+    "counts": ("settle", "never settles within 800 candles: still "),
     "undefined": ("results", "candle 40: value is nan"),
     "raises": ("results", "candle 77: update: ZeroDivisionError: float division by zero"),
     "quits": ("results", "candle 1: update: SystemExit"),

@@ -30,18 +30,19 @@ def settles(make: Make, rows: Sequence[Candle], step: Step = in_silence) -> str:
     """The declared settle brings any late start within the first tolerance of the long run."""
     declared, horizon, worst = make().settle, len(rows) // 2, dict.fromkeys(TOLERANCES, 0)
     long, starts = run(make(), rows), _starts(len(rows))
-    furthest = 0.0
+    columns, furthest = _measured(long), 0.0
     for done, start in enumerate(starts, start=1):
-        distances = list(map(_distance, long[start : start + horizon], run(make(), rows[start : start + horizon])))
+        late = run(make(), rows[start : start + horizon])
+        distances = [_distance(one, other, columns) for one, other in zip(long[start:], late, strict=False)]
         worst = {each: max(reached, _reached(distances, each)) for each, reached in worst.items()}
         furthest = max(furthest, distances[-1])
         step(f"settle: start {done} of {len(starts)}")
     measured = ", ".join(f"{_short(each)}: {_told(reached, horizon)}" for each, reached in worst.items())
     told = f"declared {declared}; measured {measured} ({len(starts)} starts)"
     if worst[TOLERANCES[0]] > horizon:
-        away = "undefined on one side" if furthest == inf else f"{furthest:.2g} off"
+        away = "different" if furthest == inf else f"{furthest:.2g} off"
         raise NonconformingError(
-            f"never settles: still {away} after {horizon} candles, as a sum without end is; {told}"
+            f"never settles within {horizon} candles: still {away}, as a sum without end is; {told}"
         )
     if worst[TOLERANCES[0]] > declared:
         raise NonconformingError(f"too short; {told}")
@@ -55,15 +56,21 @@ def _starts(count: int) -> range:
     return range(first, last + 1, max(1, -(-(last - first) // wanted)))
 
 
-def _distance(long: Results, late: Results) -> float:
-    """Of the output that is furthest off; texts and counts follow from what is measured here."""
-    return max(map(_apart, long, late), default=0.0)
+def _measured(long: Sequence[Results]) -> list[int]:
+    """The outputs that are fractions; counts and texts only where there are no others: they follow from what is."""
+    everything = range(len(long[0]))
+    return [at for at in everything if any(isinstance(row[at], float) for row in long)] or list(everything)
+
+
+def _distance(long: Results, late: Results, columns: Sequence[int]) -> float:
+    """Of the output that is furthest off."""
+    return max(_apart(long[at], late[at]) for at in columns)
 
 
 def _apart(long: Value, late: Value) -> float:
-    if isinstance(long, float) and isinstance(late, float):
+    if isinstance(long, float | int) and isinstance(late, float | int):
         return abs(late - long) / max(1.0, abs(long))
-    return inf if (long is None) is not (late is None) else 0.0
+    return 0.0 if long == late else inf
 
 
 def _reached(distances: Sequence[float], tolerance: float) -> int:

@@ -2,7 +2,17 @@
 
 from livermore_core import Ema, Indicator, IndicatorType, Rma, TrueRange, hookimpl
 
-CLASSES = ("AbsoluteThreshold", "Absent", "Demanding", "Explodes", "Foreign", "Hindsight", "KeepsDict", "KeepsObject")
+CLASSES = (
+    "AbsoluteThreshold",
+    "Absent",
+    "Counts",
+    "Demanding",
+    "Explodes",
+    "Foreign",
+    "Hindsight",
+    "KeepsDict",
+    "KeepsObject",
+)
 CLASSES += (
     "LateResult",
     "NeverEqual",
@@ -77,6 +87,14 @@ class Undefined(Close):
     def update(self, candle):
         self.count += 1
         return candle.close if self.count < 40 else float("nan")
+
+
+class Counts(Undefined):
+    """A sum of whole numbers."""
+
+    def update(self, candle):
+        self.count += 1
+        return self.count
 
 
 class Raises(Undefined):
