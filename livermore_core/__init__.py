@@ -49,11 +49,15 @@ if TYPE_CHECKING:
     from livermore_core.indicators.averages import Ema as Ema
     from livermore_core.indicators.averages import Rma as Rma
     from livermore_core.indicators.averages import Sma as Sma
+    from livermore_core.indicators.averages import Wma as Wma
     from livermore_core.indicators.block import Block as Block
     from livermore_core.indicators.host import SeriesHost as SeriesHost
     from livermore_core.indicators.indicator import Indicator as Indicator
     from livermore_core.indicators.indicator import settle as settle
     from livermore_core.indicators.ranges import TrueRange as TrueRange
+    from livermore_core.indicators.windows import Highest as Highest
+    from livermore_core.indicators.windows import Lowest as Lowest
+    from livermore_core.indicators.windows import StdDev as StdDev
     from livermore_core.market.candle import Candle as Candle
     from livermore_core.market.candle import same as same
     from livermore_core.market.events import Event as Event
@@ -93,12 +97,14 @@ _HOME = {
     "ExitCode": "errors",
     "Following": "exchange.following",
     "Heartbeat": "exchange.protocol",
+    "Highest": "indicators.windows",
     "Indicator": "indicators.indicator",
     "IndicatorType": "contributions",
     "IndicatorValue": "market.events",
     "Intervals": "market.intervals",
     "LivermoreError": "errors",
     "Lost": "exchange.protocol",
+    "Lowest": "indicators.windows",
     "Message": "exchange.protocol",
     "Page": "exchange.protocol",
     "PermanentError": "errors",
@@ -112,6 +118,7 @@ _HOME = {
     "SeriesHost": "indicators.host",
     "Sma": "indicators.averages",
     "StartupBackfillService": "exchange.backfill",
+    "StdDev": "indicators.windows",
     "Store": "contributions",
     "StoreAbsentError": "errors",
     "StoreBusyError": "errors",
@@ -125,6 +132,7 @@ _HOME = {
     "TrueRange": "indicators.ranges",
     "UnavailableError": "errors",
     "UnknownSymbolError": "errors",
+    "Wma": "indicators.averages",
     "__version__": "version",
     "hide": "masking",
     "hookimpl": "hooks",

@@ -1,10 +1,9 @@
-"""Moving averages as TradingView computes them: seeded with the mean of the first `length` inputs."""
+"""Moving averages as TradingView computes them: over a window, or seeded with the mean of the first `length` inputs."""
 
 from __future__ import annotations
 
-from collections import deque
-
 from livermore_core.indicators.block import Block
+from livermore_core.indicators.windows import Windowed
 
 
 class _Seeded(Block):
@@ -52,16 +51,16 @@ class Rma(_Seeded):
         super().__init__(length, 1.0 / length)
 
 
-class Sma(Block):
+class Sma(Windowed):
     """The mean of the last `length` inputs. Source: TradingView `ta.sma`."""
 
-    def __init__(self, length: int) -> None:
-        self.length = length
-        self.window: deque[float] = deque(maxlen=length)
+    def _result(self) -> float:
+        return sum(self.window) / self.length
 
-    def push(self, x: float | None) -> float | None:
-        """The average after one more input; None until `length` inputs have come."""
-        if x is None:
-            return None
-        self.window.append(x)
-        return sum(self.window) / self.length if len(self.window) == self.length else None
+
+class Wma(Windowed):
+    """The mean of the last `length` inputs; the oldest weighs 1, the newest `length`. Source: TradingView `ta.wma`."""
+
+    def _result(self) -> float:
+        weighed = sum(weight * x for weight, x in enumerate(self.window, start=1))
+        return weighed / (self.length * (self.length + 1) / 2)
