@@ -104,7 +104,14 @@ async def test_the_example_runs_in_all_three_stages_from_its_wheel(site: Path, t
     url = f"sqlite:///{tmp_path}/store.sqlite"
     env = {
         **on_path(site, *BROKEN),
-        "LIVERMORE_INDICATORS": '{"macd-v": {}, "rate-of-change": {"length": 5}}',
+        "LIVERMORE_INDICATORS": json.dumps(
+            {
+                "macd-v": {},
+                "rate-of-change": {"length": 5},
+                "rsi": {"length": 14},
+                "rsi-5": {"use": "rsi", "length": 5},
+            }
+        ),
         "LIVERMORE_EXCHANGES__EXAMPLE__SPEED": "120",
         "LIVERMORE_EXCHANGES__EXAMPLE__SYMBOLS": "SINE-USD,WAVE-USD",
         "LIVERMORE_STORE": url,
@@ -124,5 +131,6 @@ async def test_the_example_runs_in_all_three_stages_from_its_wheel(site: Path, t
         series = await store.series()
         assert {each.symbol for each in series} == {"SINE-USD", "WAVE-USD"}
         values = [value for each in series for value in await store.values(each)]
-        assert {value.indicator for value in values} == {"macd-v", "rate-of-change"}
-        assert any(isinstance(value.outputs.get("value"), float) for value in values)
+        assert {value.indicator for value in values} == {"macd-v", "rate-of-change", "rsi", "rsi-5"}
+        plain = {value.indicator for value in values if isinstance(value.outputs.get("value"), float)}
+        assert plain == {"rate-of-change", "rsi", "rsi-5"}

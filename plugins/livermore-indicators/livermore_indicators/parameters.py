@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+LARGEST_FACTOR = 1_000
 
 
 def check_lengths(**lengths: object) -> None:
@@ -15,8 +15,8 @@ def check_lengths(**lengths: object) -> None:
 
 
 def check_factor(name: str, factor: object) -> None:
-    """Raises TypeError where it is no number, ValueError where it is not above 0 and finite."""
+    """Raises TypeError where it is no number, ValueError where it is not above 0 and at most 1000."""
     if isinstance(factor, bool) or not isinstance(factor, int | float):
         raise TypeError(f"{name} must be a number, was {factor!r}")
-    if not 0 < factor < inf:
-        raise ValueError(f"{name} must be above 0 and finite, was {factor}")
+    if not 0 < factor <= LARGEST_FACTOR:
+        raise ValueError(f"{name} must be above 0 and at most {LARGEST_FACTOR}, was {factor}")

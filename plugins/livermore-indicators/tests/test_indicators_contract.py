@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from livermore_indicators import AnchoredVwap, Atr, Bollinger, Dmi, Macd, Obv, Rsi, Stochastic, SuperTrend
 from livermore_indicators.averages import EmaOfClose, RmaOfClose, SmaOfClose
 from livermore_indicators.macd_v import MacdV, stage, zone
 
 from livermore_core import Indicator
 from livermore_core.testing import IndicatorContract
+from livermore_core.testing.indicator_contract import candles
 
 
 class TestMacdV(IndicatorContract):
@@ -30,6 +32,100 @@ class TestRma(IndicatorContract):
 class TestSma(IndicatorContract):
     def make(self) -> Indicator:
         return SmaOfClose(20)
+
+
+class TestMacd(IndicatorContract):
+    def make(self) -> Indicator:
+        return Macd()
+
+
+class TestMacdWithASlowSignal(IndicatorContract):
+    def make(self) -> Indicator:
+        return Macd(fast=26, slow=3, signal=40)
+
+
+class TestRsi(IndicatorContract):
+    def make(self) -> Indicator:
+        return Rsi()
+
+
+class TestRsiOfOneCandle(IndicatorContract):
+    def make(self) -> Indicator:
+        return Rsi(1)
+
+
+class TestAtr(IndicatorContract):
+    def make(self) -> Indicator:
+        return Atr()
+
+
+class TestBollinger(IndicatorContract):
+    def make(self) -> Indicator:
+        return Bollinger()
+
+
+class TestStochastic(IndicatorContract):
+    def make(self) -> Indicator:
+        return Stochastic()
+
+
+class TestSlowStochastic(IndicatorContract):
+    def make(self) -> Indicator:
+        return Stochastic(14, 3, 5)
+
+
+class TestDmi(IndicatorContract):
+    def make(self) -> Indicator:
+        return Dmi()
+
+
+class TestDmiSmoothedLonger(IndicatorContract):
+    def make(self) -> Indicator:
+        return Dmi(7, 28)
+
+
+class TestSuperTrend(IndicatorContract):
+    def make(self) -> Indicator:
+        return SuperTrend()
+
+
+class TestSuperTrendAfar(IndicatorContract):
+    def make(self) -> Indicator:
+        return SuperTrend(14, 6.0)
+
+
+class TestVwapOfTheDay(IndicatorContract):
+    def make(self) -> Indicator:
+        return AnchoredVwap()
+
+
+class TestVwapOfTheWeek(IndicatorContract):
+    def make(self) -> Indicator:
+        return AnchoredVwap("week")
+
+
+class TestVwapSinceAnInstant(IndicatorContract):
+    def make(self) -> Indicator:
+        return AnchoredVwap(candles(1)[0].time)
+
+
+class TestObv(IndicatorContract):
+    def make(self) -> Indicator:
+        return Obv()
+
+    def test_once_settled_it_does_not_matter_where_history_began_I1(self) -> None:
+        """The level does, for ever; the change from candle to candle does not."""
+        early, late, rows = self.make(), self.make(), candles(200)
+        for candle in rows[:100]:
+            early.update(candle)
+        apart = {round(_number(early.update(candle)) - _number(late.update(candle)), 9) for candle in rows[100:]}
+        assert len(apart) == 1
+        assert apart != {0.0}
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, float)
+    return value
 
 
 @pytest.mark.parametrize("make", [lambda: MacdV(fast=0), lambda: MacdV(ranging_bars=-1), lambda: EmaOfClose(0)])
