@@ -160,6 +160,8 @@ def test_a_fault_without_a_voice_is_noticed_H4(other: dict[str, Any]) -> None:
         ("E3", {"published": [(400, closed(ROWS[0])), (400, closed(ROWS[0]))]}),
         ("E4", {"published": [(0, closed(ROWS[0]))]}),
         ("E5", {"log": [*map(closed, ROWS[1:]), structs.replace(closed(ROWS[0]), candle=ROWS[1])]}),
+        ("E7", {"faults": [], "written": [(END + 20.0, Batch(changes=[], events=[closed(ROWS[-1])]))]}),
+        ("E7", {"faults": [], "written": [(END + 6.0, Batch(changes=[], events=[closed(ROWS[-1])]))]}),
         ("I1", {"written": [(END + 62.0, Batch(changes=[HOLE], events=[announced(value())]))]}),
         ("I2", {"values": {SERIES: []}}),
         ("I2", {"values": other_outputs(macd_v=None)}),

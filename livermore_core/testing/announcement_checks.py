@@ -10,7 +10,11 @@ from livermore_core.market.candle import same
 from livermore_core.market.events import BACKFILLED, CLOSED, COMMITTED, GAP, HEALED, REVISED, Event
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
+from livermore_core.market.timeframe import WIDTHS
 from livermore_core.testing.evidence import Evidence, changes
+
+# Seconds: the grace of 2, and 3 for everything else.
+CLOSED_WITHIN, LATEST = 5.0, 15.0
 
 
 def _announced(evidence: Evidence) -> Iterator[str]:
@@ -88,6 +92,24 @@ def _durable(evidence: Evidence) -> Iterator[str]:
             yield f"{event.kind} of {event.series} {event.time}: announced before it was written"
 
 
+def _in_time(evidence: Evidence) -> Iterator[str]:
+    """Without a fault closes are told at once: nearly all within CLOSED_WITHIN of their end, and all within LATEST."""
+    if evidence.faults != []:
+        return
+    late = [
+        (moment - event.time - WIDTHS[event.timeframe], event)
+        for moment, batch in evidence.written
+        for event in batch.events
+        if event.kind == CLOSED
+    ]
+    for seconds, event in late:
+        if seconds > LATEST:
+            yield f"{event.series} {event.time}: closed {seconds:.1f} s after its end"
+    later = sum(seconds > CLOSED_WITHIN for seconds, _ in late)
+    if later > len(late) / 100:
+        yield f"{later} of {len(late)} closes came more than {CLOSED_WITHIN:g} s after their end"
+
+
 def _atomic(evidence: Evidence) -> Iterator[str]:
     """A row and its announcement are one transaction: neither is written before the other, or stands without it."""
     ranges: dict[Series, Intervals] = defaultdict(Intervals)
@@ -144,4 +166,5 @@ ANNOUNCEMENT_CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "E3": _no_repeats,
     "E4": _durable,
     "E5": _no_ghost,
+    "E7": _in_time,
 }

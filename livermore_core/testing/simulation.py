@@ -56,6 +56,8 @@ LONGEST_START = 120.0
 # Buckets back that must be known before any value is made.
 LEAST_DEPTH = 60
 STATUS_EVERY, STATUS_WITHIN = 5.0, 35.0
+# A silent connection is found out within 15 s, and the next look at the status is 5 s later.
+WITHDRAWN_WITHIN = 17.0 + STATUS_EVERY
 MOST_WAITING = 5
 
 
@@ -227,6 +229,7 @@ class _Run:
         """The status must not say LIVE while nothing can come."""
         loop = asyncio.get_running_loop()
         cut_since: float | None = None
+        told: set[str] = set()
         while True:
             await asyncio.sleep(STATUS_EVERY)
             if self._alive is not None:
@@ -234,12 +237,15 @@ class _Run:
                 self.shown.append((loop.time(), status.state(), status.reasons()))
             if self._running is None or self.exchange.is_connected:
                 cut_since = None
+                told.clear()
                 continue
             cut_since = loop.time() if cut_since is None else cut_since
-            state = self._running.status.state()
-            if loop.time() > cut_since + STATUS_WITHIN and state == "LIVE":
-                self.problems.append(Violation("H3", f"LIVE at {loop.time():.0f}, cut off since {cut_since:.0f}"))
-                cut_since = None
+            for invariant, within in (("H2", WITHDRAWN_WITHIN), ("H3", STATUS_WITHIN)):
+                is_late = loop.time() > cut_since + within and self._running.status.state() == "LIVE"
+                if is_late and invariant not in told:
+                    told.add(invariant)
+                    what = f"LIVE at {loop.time():.0f}, cut off since {cut_since:.0f}"
+                    self.problems.append(Violation(invariant, what))
 
     async def _stop(self) -> None:
         assert self._process is not None
