@@ -81,7 +81,7 @@ async def ours(server: Mapping[str, Any]) -> None:
 
     app = App(settings, plugins, within=30.0, report=report)
     life = asyncio.ensure_future(app.run())
-    watch = Stopwatch(app.bus, {OPEN, PREVIEW}, 1)
+    watch = Stopwatch(app.bus, frozenset({OPEN, PREVIEW}), 1)
     watch.begin()
     with watch:
         async for word, _ in commands():

@@ -7,7 +7,9 @@ from math import inf
 
 import msgspec
 
-SOURCES = ("trades", "derived", "rest")
+# Of hidden rows alone: the exchange took back what it had said, and that was announced.
+WITHDRAWN = "withdrawn"
+SOURCES = ("trades", "derived", "rest", WITHDRAWN)
 VOLUME_TOLERANCE = 1e-9
 
 

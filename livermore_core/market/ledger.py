@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from livermore_core.market.candle import Candle, same
+import msgspec
+
+from livermore_core.market.candle import WITHDRAWN, Candle, same
 from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISED, Event
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
@@ -157,10 +159,11 @@ class Change:
 
     def _restore(self, time: int, withdrawn: Candle, row: Candle | None, covered: bool) -> None:
         """A hidden row is there: it comes back, comes back different, or (retracted, REST says EMPTY) is withdrawn."""
+        was_told = withdrawn.source != WITHDRAWN
         if row is None:
-            if not covered:
+            if not covered and was_told:
                 self._withdraw(withdrawn)
-        elif not covered and same(withdrawn, row):
+        elif not covered and was_told and same(withdrawn, row):
             self._unhidden.add(time)
             self.rows[time] = row.at_revision(withdrawn.revision)
         else:
@@ -168,7 +171,8 @@ class Change:
             self._revise(time, row.at_revision(withdrawn.revision + 1))
 
     def _withdraw(self, held: Candle) -> None:
-        gone = held.at_revision(self._revision(held.time, held.revision + 1))
+        revision = self._revision(held.time, held.revision + 1)
+        gone = msgspec.structs.replace(held, revision=revision, source=WITHDRAWN)
         self.rows.pop(held.time, None)
         self.hidden[held.time] = gone
         self._announce_revision(held.time, gone.revision, None)
