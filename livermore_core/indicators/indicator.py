@@ -34,4 +34,4 @@ class Indicator(Block):
 
 def settle(alpha: float, tolerance: float = SETTLED) -> int:
     """Steps until the seed of an exponential average with weight `alpha` (0..1) weighs less than `tolerance`."""
-    return ceil(log(tolerance) / log(1.0 - alpha))
+    return ceil(log(tolerance) / log(1.0 - alpha)) if alpha < 1.0 else 0

@@ -33,7 +33,12 @@ class MacdV(Indicator):
         self.stage: str | None = None
         self.bars_in_stage = 0
         self.warmup = max(fast, slow, atr) + signal - 1
-        self.settle = max(slow, atr) + settle(1.0 / atr if atr > 1 else 0.5)
+        longest = max(fast, slow)
+        self.settle = max(
+            atr + settle(1.0 / atr),
+            longest + settle(2.0 / (longest + 1)),
+            max(longest, atr) + signal + settle(2.0 / (signal + 1)),
+        )
 
     def update(self, candle: Candle) -> Result | None:
         """Take one closed candle."""

@@ -154,3 +154,14 @@ def test_settle_of_a_long_average_is_what_the_design_says() -> None:
 )
 def test_zones_and_stages_on_their_edges(value: float, signal: float, neutral: int, expected: tuple[str, str]) -> None:
     assert (zone(value), stage(value, signal, neutral, 20)) == expected
+
+
+@pytest.mark.parametrize(
+    ("lengths", "measured", "declared"),
+    [({}, 168, 300), ({"slow": 200}, 948, 1273), ({"atr": 5}, 150, 166), ({"fast": 50, "slow": 100}, 572, 637)],
+)
+def test_macd_v_settles_as_the_slowest_of_its_averages_does(
+    lengths: dict[str, int], measured: int, declared: int
+) -> None:
+    """`measured` is what `livermore check indicator` finds at 1e-2."""
+    assert MacdV(**lengths).settle == declared > measured
