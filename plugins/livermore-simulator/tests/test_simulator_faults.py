@@ -128,10 +128,11 @@ def test_what_is_no_schedule_is_refused_with_its_line(tmp_path: Path) -> None:
 def test_a_schedule_about_a_symbol_that_is_not_there_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "faults.jsonl"
     file.write_text('{"kind": "ws.rst"}\n{"kind": "ws.mute", "symbol": "BTC-US"}\n')
-    result = CliRunner().invoke(simulate, ["--faults", str(file)])
+    small = ["--products", "1", "--start", "2024-01-03T12:00:00Z"]
+    result = CliRunner().invoke(simulate, ["--faults", str(file), *small])
     assert result.exit_code == 2
-    assert "--faults: no product is called 'BTC-US'; there are BTC-USD, " in result.stderr.splitlines()[-1]
-    result = CliRunner().invoke(simulate, ["--faults", "nowhere.jsonl"])
+    assert "--faults: no product is called 'BTC-US'; there are BTC-USD" in result.stderr.splitlines()[-1]
+    result = CliRunner().invoke(simulate, ["--faults", "nowhere.jsonl", *small])
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
         "Error: Invalid value for '--faults': nowhere.jsonl: No such file or directory"
