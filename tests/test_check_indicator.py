@@ -133,6 +133,12 @@ def test_macd_v_passes_and_settles_where_its_reference_says(printed: Printed) ->
     assert coarse < middle <= 364 < fine <= 500
 
 
+def test_of_a_sum_without_end_the_changes_settle(printed: Printed) -> None:
+    told, _ = printed("check", "indicator", "obv")
+    assert "declared 2 of its changes; measured 1e-2: 2, 1e-4: 2, 1e-6: 2" in told
+    assert told.splitlines()[-1] == f"obv passes: {len(CHECKS)} checks"
+
+
 def test_the_settle_of_a_window_is_its_length_and_of_an_average_follows_its_weight(checked: Checked) -> None:
     assert measured(checked("sma", "--param", "length=30")["settle"]["detail"]) == [30, 30, 30]
     found = checked("ema", "--param", "length=50", "--seed", "7")

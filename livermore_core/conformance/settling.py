@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import inf
 
 from livermore_core.conformance.running import Make, NonconformingError, Results, Step, in_silence, run
@@ -28,25 +29,38 @@ def fewest(settle: int) -> int:
 
 def settles(make: Make, rows: Sequence[Candle], step: Step = in_silence) -> str:
     """The declared settle brings any late start within the first tolerance of the long run."""
-    declared, horizon, worst = make().settle, len(rows) // 2, dict.fromkeys(TOLERANCES, 0)
-    long, starts = run(make(), rows), _starts(len(rows))
+    made, horizon, worst = make(), len(rows) // 2, dict.fromkeys(TOLERANCES, 0)
+    declared, counted = made.settle, _changes if made.cumulative else list
+    long, starts = counted(run(made, rows)), _starts(len(rows))
     columns, furthest = _measured(long), 0.0
     for done, start in enumerate(starts, start=1):
-        late = run(make(), rows[start : start + horizon])
+        late = counted(run(make(), rows[start : start + horizon]))
         distances = [_distance(one, other, columns) for one, other in zip(long[start:], late, strict=False)]
         worst = {each: max(reached, _reached(distances, each)) for each, reached in worst.items()}
         furthest = max(furthest, distances[-1])
         step(f"settle: start {done} of {len(starts)}")
     measured = ", ".join(f"{_short(each)}: {_told(reached, horizon)}" for each, reached in worst.items())
-    told = f"declared {declared}; measured {measured} ({len(starts)} starts)"
+    of_what = " of its changes" if made.cumulative else ""
+    told = f"declared {declared}{of_what}; measured {measured} ({len(starts)} starts)"
     if worst[TOLERANCES[0]] > horizon:
         away = "different" if furthest == inf else f"{furthest:.2g} off"
         raise NonconformingError(
-            f"never settles within {horizon} candles: still {away}, as a sum without end is; {told}"
+            f"never settles within {horizon} candles: still {away}; a sum without end says `cumulative`; {told}"
         )
     if worst[TOLERANCES[0]] > declared:
         raise NonconformingError(f"too short; {told}")
     return told
+
+
+def _changes(results: Sequence[Results]) -> list[Results]:
+    """From candle to candle; the first is one from nothing."""
+    nothing = (None,) * len(results[0])
+    return [tuple(map(_change, before, after)) for before, after in pairwise([nothing, *results])]
+
+
+def _change(before: Value, after: Value) -> Value:
+    is_number = isinstance(before, float | int) and isinstance(after, float | int)
+    return after - before if is_number else None  # type: ignore[operator]
 
 
 def _starts(count: int) -> range:

@@ -16,12 +16,14 @@ class Indicator(Block):
     """Fed with closed candles of one series, in order.
 
     `outputs` are the names of the results; `warmup` traded candles until the first full result; `settle` until it no
-    longer depends on where history began (both may be set in the constructor, from its parameters).
+    longer depends on where history began (both may be set in the constructor, from its parameters). `cumulative` is a
+    sum without an end: its level counts from where history began, for ever, and `settle` is about its changes.
     """
 
     outputs: tuple[str, ...] = ("value",)
     warmup: int = 1
     settle: int = 1
+    cumulative: bool = False
 
     def update(self, candle: Candle) -> tuple[Value, ...] | Value:
         """Take one closed candle; the results in the order of `outputs`, or None while there are none."""

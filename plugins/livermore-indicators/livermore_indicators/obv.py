@@ -14,6 +14,7 @@ class Obv(Indicator):
     """
 
     settle = 2
+    cumulative = True
 
     def __init__(self) -> None:
         self.total = 0.0
