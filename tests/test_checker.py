@@ -10,7 +10,7 @@ from msgspec import structs
 from slow_macd_v import slow_macd_v
 
 from livermore_core import Batch, Candle, Event, IndicatorValue, Intervals, Series, SeriesChange, SeriesHost
-from livermore_core.testing import Evidence, Fault, check
+from livermore_core.testing import Evidence, Fault, MemoryStore, check, look
 
 SERIES = Series("memory", "AAA-USD", "1m")
 ROWS = [Candle(60 * n, 10.0, 12.0, 9.0, 10.0 + n % 7 / 10, 1.0) for n in range(1, 401)]
@@ -61,6 +61,25 @@ def violated(**other: Any) -> set[str]:
 
 def test_a_clean_run_violates_nothing() -> None:
     assert violated() == set()
+
+
+async def test_what_is_written_while_the_evidence_is_gathered_is_seen_whole_or_not_at_all() -> None:
+    class Busy(MemoryStore):
+        is_written = False
+
+        async def coverage(self, series: Series) -> Intervals:
+            found = await super().coverage(series)
+            if not self.is_written:
+                self.is_written = True
+                await self.transact(transaction(ROWS[0], events=(closed(ROWS[0]),))[1])
+            return found
+
+        async def candles(self, series: Series, **asked: Any) -> list[Candle]:
+            await self.coverage(series)
+            return await super().candles(series, **asked)
+
+    evidence = await look(Busy(), [SERIES], now=END)
+    assert [row.time for row in evidence.rows[SERIES]] == [event.time for event in evidence.log] == [ROWS[0].time]
 
 
 def forged(row: Candle, **fields: Any) -> Candle:

@@ -17,6 +17,7 @@ from livermore_core.testing.faults import Fault
 
 # A bucket that ended so many seconds ago is settled.
 SETTLED = 120
+MOST_LOOKS = 100
 
 Row = tuple[int, float, float, float, float, float]
 Truth = Callable[[str, str, int, int], Sequence[Row]]
@@ -61,21 +62,28 @@ class Evidence(msgspec.Struct, kw_only=True):
 
 
 async def look(store: CandleStore, series: Sequence[Series], **more: Any) -> Evidence:
-    """The evidence of what a store holds of `series`; `more` is what else is known of the run."""
+    """The evidence of what a store holds of `series`; `more` is what else is known of the run.
+
+    Somebody may be writing: what was read while nothing was announced is of one moment.
+    """
     log: list[Event] = []
     cursor = ""
-    while page := await store.events(cursor, 10_000):
-        log += [event for _, event in page]
-        cursor = page[-1][0]
-    return Evidence(
-        series=list(series),
-        rows={each: await store.candles(each) for each in series},
-        hidden={each: await store.hidden(each, 0, 1 << 40) for each in series},
-        coverage={each: await store.coverage(each) for each in series},
-        values={each: await store.values(each) for each in series},
-        log=log,
-        **more,
-    )
+    for _ in range(MOST_LOOKS):
+        while page := await store.events(cursor, 10_000):
+            log += [event for _, event in page]
+            cursor = page[-1][0]
+        evidence = Evidence(
+            series=list(series),
+            rows={each: await store.candles(each) for each in series},
+            hidden={each: await store.hidden(each, 0, 1 << 40) for each in series},
+            coverage={each: await store.coverage(each) for each in series},
+            values={each: await store.values(each) for each in series},
+            log=log,
+            **more,
+        )
+        if not await store.events(cursor, 1):
+            break
+    return evidence
 
 
 def settled(evidence: Evidence, series: Series) -> tuple[int, int]:
