@@ -191,10 +191,11 @@ def _trade_id(value: str | int) -> int | None:
 def exchange_time(body: bytes) -> float:
     """The exchange's clock; its milliseconds count where they agree with its seconds."""
     found = read(_time, body, "time")
-    if not 0.0 < found.epochSeconds < LATEST:
-        raise BadResponseError("rest.bad_response: time: no UNIX seconds")
     millis = found.epochMillis / 1000.0
-    return millis if abs(millis - found.epochSeconds) < 2.0 else found.epochSeconds
+    moment = millis if abs(millis - found.epochSeconds) < 2.0 else found.epochSeconds
+    if not 0.0 < moment < LATEST:
+        raise BadResponseError("rest.bad_response: time: no UNIX seconds")
+    return moment
 
 
 def number(value: str | float | None) -> float:

@@ -174,6 +174,12 @@ def test_time_takes_milliseconds_only_where_they_agree_with_the_seconds(millis: 
     assert exchange_time(answer) == expected
 
 
+@pytest.mark.parametrize(("seconds", "millis"), [("0", "0"), ("5e-324", "1e-400"), ("1e-3", "0"), ("1e300", "1e300")])
+def test_a_time_that_is_none_is_refused_R11(seconds: str, millis: str) -> None:
+    with pytest.raises(BadResponseError, match="time: no UNIX seconds"):
+        exchange_time(f'{{"iso": "", "epochSeconds": {seconds}, "epochMillis": {millis}}}'.encode())
+
+
 def trade(number: int, **more: object) -> dict[str, object]:
     found = {
         "trade_id": str(number),
