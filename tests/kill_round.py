@@ -18,7 +18,7 @@ from livermore_simulator.synthetic import SyntheticMarket
 from slow_macd_v import slow_macd_v
 
 from livermore_core import Series, StoreAbsentError, StoreError, open_reader, width
-from livermore_core.testing import Program, Violation, check, look
+from livermore_core.testing import Fault, Program, Violation, check, look
 from livermore_core.testing.checker import compared
 from livermore_core.testing.evidence import SETTLED
 
@@ -159,7 +159,7 @@ class Round:
         """Lose a frame now and then, so that candles are taken back, and doubted ones are on the disk when it dies."""
         while kill.loses:
             await asyncio.sleep(LOSE_EVERY)
-            self.exchange.drop_frames(1)
+            self.exchange.faults.plan([Fault(kind="ws.seq", how="skip")])
 
     async def _follow(self, stays: bool) -> None:
         """Look again and again, as the log of another process cannot wake its readers."""

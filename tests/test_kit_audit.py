@@ -149,15 +149,20 @@ def test_changes_that_are_found_together_are_one_revision_of_what_holds_them_R17
     ]
 
 
-def test_a_native_candle_unlike_its_parts_changes_itself_alone_and_is_counted() -> None:
-    class Unsummed(MemoryExchange):
-        async def candles(self, symbol: str, timeframe: str, start: int, end: int):  # type: ignore[no-untyped-def]
-            page = await super().candles(symbol, timeframe, start, end)
-            if timeframe != "4h":
-                return page
-            rows = [Candle(row.time, row.open, row.high, row.low, row.close, row.volume * 1.5) for row in page.rows]
-            return type(page)(rows=rows, moment=page.moment)
+class Unsummed(MemoryExchange):
+    """Rows of one timeframe are not what their parts add up to."""
 
+    timeframe = "4h"
+
+    async def candles(self, symbol: str, timeframe: str, start: int, end: int):  # type: ignore[no-untyped-def]
+        page = await super().candles(symbol, timeframe, start, end)
+        if timeframe != self.timeframe:
+            return page
+        rows = [Candle(row.time, row.open, row.high, row.low, row.close, row.volume * 1.5) for row in page.rows]
+        return type(page)(rows=rows, moment=page.moment)
+
+
+def test_a_native_candle_unlike_its_parts_changes_itself_alone_and_is_counted() -> None:
     async def unsummed() -> None:
         client = Unsummed({"AAA-USD": 20.0}, start=START, history=DAY, until=START + 6 * HOUR, beat=1.0)
         frames = {"timeframes": ("1m", "5m", "4h"), "backfill_timeframes": ("5m",)}
@@ -178,16 +183,9 @@ def test_a_native_candle_unlike_its_parts_changes_itself_alone_and_is_counted() 
 
 
 def test_native_candles_unlike_their_parts_leave_those_above_them_alone_S1() -> None:
-    class Unsummed(MemoryExchange):
-        async def candles(self, symbol: str, timeframe: str, start: int, end: int):  # type: ignore[no-untyped-def]
-            page = await super().candles(symbol, timeframe, start, end)
-            if timeframe != "5m":
-                return page
-            rows = [Candle(row.time, row.open, row.high, row.low, row.close, row.volume * 1.5) for row in page.rows]
-            return type(page)(rows=rows, moment=page.moment)
-
     async def unsummed() -> None:
         client = Unsummed({"AAA-USD": 20.0}, start=START, history=DAY, until=START + 6 * HOUR, beat=1.0)
+        client.timeframe = "5m"
         frames = {"timeframes": ("1m", "5m", "15m", "1h"), "backfill_timeframes": ("15m", "1h")}
         async with harness(client, MemoryStore(), depth=60, **frames) as found:
             await found.live()

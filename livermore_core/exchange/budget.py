@@ -24,7 +24,6 @@ class Budget:
 
     def __init__(self, rate: float, burst: int = 1) -> None:
         self.rate, self.burst = rate, burst
-        self.granted = 0
         self.refused = 0
         self._waiting: list[tuple[tuple[float, ...], int, asyncio.Future[None]]] = []
         self._serial = count()
@@ -70,7 +69,6 @@ class Budget:
             if permit.done():  # its caller was cancelled
                 continue
             self._due = max(self._due, now) + interval
-            self.granted += 1
             permit.set_result(None)
 
     def _wait_until(self, moment: float) -> None:

@@ -74,9 +74,7 @@ class Following:
         self.budget = Budget(rate, settings.burst or exchange.burst)
         self.recorder = Recorder(self.name, self.timeframes, store, bus, self.clock)
         self.healer = Healer(client, self.recorder, self.budget, self.clock, exchange.page_size, self._say)
-        self.recorder.want = lambda series, start, end, reason, after: self.healer.want(
-            series, start, end, reason, after=after, always=reason in ("part.revised", "native.differs")
-        )
+        self.recorder.want = self.healer.want
         self.recorder.say = self._say
         self.standing = Standing(self.healer, self._say)
         self.feed: LiveFeed | None = None

@@ -42,7 +42,7 @@ class Recorder:
         self.revised = self.native_differences = 0
         self.changed = asyncio.Event()
         # Who asks the exchange; set by the kit, so that a part that cannot be derived is asked natively.
-        self.want: Callable[[Series, int, int, str, int], None] = lambda series, start, end, reason, after: None
+        self.want: Callable[..., None] = lambda series, start, end, reason, after=0.0, always=False: None
         # Who is told of a gap, for the log.
         self.say: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
         # A full disk still has room for this and that.
@@ -237,7 +237,7 @@ class Recorder:
         elif self._overdue(ledger, edge, end, held):
             until = min(held, default=end)
             work.change(ledger).gap(edge, until, "order.hold")
-            self.want(ledger.series, edge, until, "order.hold", until)
+            self.want(ledger.series, edge, until, "order.hold", after=until)
         else:
             return False
         self._blocked.pop(ledger.series, None)
@@ -250,7 +250,7 @@ class Recorder:
             return False
         if ledger.width > WIDTHS[self.timeframes[0]] and self._asked.get(ledger.series) != edge:
             self._asked[ledger.series] = edge
-            self.want(ledger.series, edge, end, "part.unknown", end)
+            self.want(ledger.series, edge, end, "part.unknown", after=end)
         if not held and now < end + CLOSE_GRACE + ORDER_HOLD:
             return False
         since = self._blocked.setdefault(ledger.series, now)

@@ -25,7 +25,6 @@ class Witness:
         self._recorder, self._healer = recorder, healer
         self._heard: dict[tuple[str, str], dict[int, Candle | None]] = {}
         self._ours: dict[tuple[str, str], dict[int, Candle | None]] = {}
-        self.accusations = 0
 
     def hear(self, update: CandleUpdate, clock: float) -> None:
         """Remember what the exchange says; compare at once where the bucket is closed already."""
@@ -61,7 +60,6 @@ class Witness:
     def _compare(self, key: tuple[str, str], time: int, ours: Candle | None, heard: Candle) -> None:
         if ours is not None and (ours.source == "rest" or not _accuses(ours, heard)):
             return
-        self.accusations += 1
         self._ours[key].pop(time, None)
         symbol, timeframe = key
         end = time + WIDTHS[timeframe]

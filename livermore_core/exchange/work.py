@@ -44,7 +44,7 @@ class Work:
     def ask(self) -> None:
         """Have asked for what this change makes doubtful: all at once, so that neighbours are one page."""
         for series, start, end, reason in self._to_ask:
-            self._recorder.want(series, start, end, reason, 0)
+            self._recorder.want(series, start, end, reason, always=True)
 
     def edge(self, ledger: Ledger) -> int:
         ends = [ledger.edge or 0]

@@ -11,13 +11,14 @@ from math import inf
 from livermore_core.errors import RateLimitedError, TransientError
 from livermore_core.exchange.protocol import Heartbeat, Lost, Message, Page, Product, Subscribed
 from livermore_core.market.candle import Candle
+from livermore_core.market.tape import STEP
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.testing.faults import Fault
 from livermore_core.testing.memory_exchange import SNAPSHOT, MemoryExchange
 
 TOTAL_TIMEOUT = 20.0
 FLAP_AFTER = 0.05
-STEP, REVISED = 60, 1.5
+REVISED = 1.5
 CUTTING = frozenset({"ws.close", "exchange.down", "ws.blackhole", "clock.suspend"})
 # A missing acknowledgement is one after so many seconds; a missing trade of a symbol that was just heard of is one
 # after it has been asked for.

@@ -17,26 +17,21 @@ import msgspec
 
 from livermore_core.context import Context
 from livermore_core.errors import StoreError
-from livermore_core.market.events import Event
 from livermore_core.market.proof import EMPTY_DELAY
 from livermore_core.market.series import Series
-from livermore_core.services import Services
-from livermore_core.status import Status
-from livermore_core.store.protocol import Batch, CandleStore
 from livermore_core.store.sqlite import SqliteStore, open_store
 from livermore_core.testing.checker import Violation, check, compared
 from livermore_core.testing.evidence import SETTLED, Evidence, Reference, look
-from livermore_core.testing.exchange_harness import Harness, Service
 from livermore_core.testing.faults import Fault, fault_schedule, to_text
 from livermore_core.testing.faulty_exchange import FaultyExchange
 from livermore_core.testing.inline_executor import InlineExecutor
+from livermore_core.testing.simulated_process import TIMEFRAMES, Journal, Process
 from livermore_core.testing.virtual_time import VirtualTimeLoop, run_virtual
 from livermore_core.testing.voice_checks import STOPPING
 
 # Not on any boundary: 2024-01-03 08:20:34 UTC.
 START = 1_704_270_034.0
 HISTORY = 4 * 86_400.0
-TIMEFRAMES = ("1m", "5m", "15m", "1h", "4h", "1d")
 # Mean seconds between the trades of twelve products, from busy to nearly dead.
 MARKETS = {
     f"P{number:02}-USD": mean
@@ -135,18 +130,18 @@ class _Run:
         until = START + (hours + 2) * 3600.0 + suspended
         self.exchange = FaultyExchange(markets, start=START, history=HISTORY, until=until, seed=seed, beat=beat)
         self.series = [Series("memory", symbol, timeframe) for symbol in markets for timeframe in TIMEFRAMES]
-        self.written: list[tuple[float, Batch]] = []
-        self.published: list[tuple[int, Event]] = []
+        self.journal = Journal()
         self.said: list[tuple[float, str, Mapping[str, Any]]] = []
         self.shown: list[tuple[float, str, Mapping[str, str]]] = []
         self.problems: list[Violation] = []
         self.see: Callable[[Evidence], None] | None = None
-        self._indicate, self._indicators, self._folder = indicate, indicators, folder
+        self._indicate, self._folder = indicate, folder
+        self._places = {name: place for name, (place, _) in indicators.items()}
+        self._references = {name: reference for name, (_, reference) in indicators.items()}
         self._process: asyncio.Task[None] | None = None
-        self._alive: _Process | None = None
-        self._running: _Process | None = None
+        self._alive: Process | None = None
+        self._running: Process | None = None
         self._store: SqliteStore | None = None
-        self._baseline = 0
 
     async def run(self) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -198,7 +193,7 @@ class _Run:
         url = f"sqlite:///{self._folder / 'store.sqlite'}"
         async with open_store(url, executor=InlineExecutor()) as store:
             self._store = store
-            process = self._alive = _Process(self, store)
+            process = self._alive = Process(self.exchange, store, self._places, self.journal)
             try:
                 await process.following.backfill(process.context)
                 self._look_at_the_backfill(process)
@@ -213,7 +208,7 @@ class _Run:
                 await process.services.stop()
                 self.said += [*process.said, (asyncio.get_running_loop().time(), STOPPING, {})]
 
-    def _look_at_the_backfill(self, process: _Process) -> None:
+    def _look_at_the_backfill(self, process: Process) -> None:
         """A series is complete up to now, as far as it can be proven, or said to be incomplete."""
         following = process.following
         moment = following.clock.now
@@ -323,15 +318,15 @@ class _Run:
             self._store,
             self.series,
             now=self.exchange.now(),
-            written=self.written,
-            published=self.published,
+            written=self.journal.written,
+            published=self.journal.published,
             asked=self.exchange.asked,
             connected_at=self.exchange.connected_at,
             refusals=self.exchange.refusals,
             most_open=self.exchange.most_open,
             rate=self.exchange.requests_per_second,
             said=said,
-            references={name: reference for name, (_, reference) in self._indicators.items()},
+            references=self._references,
             faults=self.faults,
             felt=self.exchange.felt,
             shown=self.shown,
@@ -346,51 +341,3 @@ class _Run:
         left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         if left:
             self.problems.append(Violation("B1", f"{len(left)} tasks are left: {', '.join(sorted(left)[:5])}"))
-
-
-class _Process(Harness):
-    """A followed exchange whose services are supervised as in the app, and whose writes and words are kept."""
-
-    def __init__(self, run: _Run, store: SqliteStore) -> None:
-        names = run._indicators
-        super().__init__(
-            run.exchange,
-            _Journal(store, run),
-            timeframes=TIMEFRAMES,
-            indicators={name: {} for name in names},
-            indicator_types={name: place for name, (place, _) in names.items()},
-        )
-        self.services = Services(self._report)
-        self.status = Status(self.services.degraded, self._report)
-        self.status.exchanges = {self.following.name: self.following}
-        publish = self.bus.publish
-
-        def publish_and_keep(event: Event) -> None:
-            run.published.append((len(run.written), event))
-            publish(event)
-
-        self.bus.publish = publish_and_keep  # type: ignore[method-assign]
-
-    async def start(self, service: Service, *, name: str, critical: bool = False) -> None:
-        """As the app starts one: again after a failure, until it is given up."""
-        await self.services.start("simulation", service, name=name, critical=critical)
-
-
-class _Journal:
-    """A store that keeps what was acknowledged, with the exchange's moment."""
-
-    def __init__(self, store: CandleStore, run: _Run) -> None:
-        self._store, self._run = store, run
-
-    async def transact(self, batch: Batch) -> str:
-        try:
-            cursor = await self._store.transact(batch)
-        except StoreError:
-            if any(change.covered or change.uncovered for change in batch.changes):
-                self._run.exchange.felt.append((asyncio.get_running_loop().time(), "store.full"))
-            raise
-        self._run.written.append((self._run.exchange.now(), batch))
-        return cursor
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)

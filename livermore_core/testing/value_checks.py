@@ -9,9 +9,7 @@ from itertools import chain
 from math import isclose, isfinite
 from typing import Any
 
-from livermore_core.indicators.host import HORIZON, SeriesHost
-from livermore_core.indicators.indicator import Indicator
-from livermore_core.market.candle import Candle
+from livermore_core.indicators.host import HORIZON
 from livermore_core.market.events import IndicatorValue
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
@@ -20,16 +18,6 @@ from livermore_core.testing.evidence import SETTLED, Evidence, Reference
 
 # Of a number, or of a point where it is next to nothing.
 ERROR = 1e-9
-
-
-def anew(make: Callable[[], Indicator]) -> Reference:
-    """A reference from the indicator itself, fed anew: it finds wrong inputs and drift, not a wrong formula."""
-
-    def outputs(candles: Sequence[Candle]) -> Sequence[Mapping[str, Any]]:
-        host = SeriesHost("", make)
-        return [host.commit(candle).outputs for candle in candles]
-
-    return outputs
 
 
 def _complete_input(evidence: Evidence) -> Iterator[str]:

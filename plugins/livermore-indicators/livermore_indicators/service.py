@@ -54,9 +54,12 @@ class IndicatorCalculationService:
     async def _warm_all(self) -> None:
         work = _Work()
         for count, series in enumerate(self._hosts, start=1):
+            # What was told before this run is not told once more, should nothing be known at its end yet.
+            for value in await self._store.values(series):
+                self._published[series, value.indicator] = {value.time: value}
             for host, values in await self._rebuilt(series):
-                self._published[series, host.name] = {value.time: value for value in values}
                 if values:
+                    self._published[series, host.name] = {value.time: value for value in values}
                     work.latest(series, values[-1])
             if count % WARM_AT_ONCE == 0:
                 work = await self._commit(work)

@@ -65,6 +65,7 @@ class Rest:
         async def handle(request: web.Request) -> web.StreamResponse:
             exchange = self._exchange
             exchange.faults.count("request")
+            exchange.candle_requests += request.path.endswith("/candles")
             if exchange.latency:
                 await asyncio.sleep(exchange.latency)
             product = exchange.market.find(request.match_info.get("symbol", ""))
@@ -78,8 +79,6 @@ class Rest:
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         exchange = self._exchange
-        if exchange.refusing:
-            return web.Response(status=503, text="<html>503</html>", content_type="text/html")
         private = not request.path.startswith((f"{PREFIX}/market", f"{PREFIX}/time"))
         bearer = request.headers.get("Authorization", "")
         if private and bearer.count(".") != 2:
@@ -153,10 +152,6 @@ class Rest:
         exchange = self._exchange
         name, query = request.match_info["symbol"], request.query
         product = exchange.market.find(name)
-        exchange.candle_requests += 1
-        failing = exchange.failing.get(name)
-        if failing is not None:
-            return web.Response(status=failing, text="<html>failing</html>", content_type="text/html")
         if product is None:
             return _error(400, "INVALID_ARGUMENT", "ProductID is invalid")
         timeframe = GRANULARITIES.get(query.get("granularity", ""))

@@ -61,8 +61,6 @@ class SimulatedExchange:
         self.requests: deque[tuple[float, str, str, str, int]] = deque(maxlen=REMEMBERED)
         self.statuses: Counter[int] = Counter()
         self.candle_requests = 0
-        self.refusing = False
-        self.failing: dict[str, int] = {}
         self.private_bucket = TokenBucket(private_rate, private_rate)
         self.connected = 0
         self._public_rate = public_rate
@@ -70,7 +68,6 @@ class SimulatedExchange:
         self._connects = TokenBucket(CONNECTIONS_PER_SECOND, CONNECTIONS_PER_SECOND)
         self._port = port
         self._dropping = 0
-        self._muted: set[str] = set()
         self._ticked = asyncio.Event()
         self._sockets: dict[web.WebSocketResponse, Connection] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -154,16 +151,8 @@ class SimulatedExchange:
                 # One that reads nothing must not hold this up.
                 await socket.close(code=code, drain=False)
 
-    def drop_frames(self, count: int) -> None:
-        """The next frames with trades or candles get a sequence number and are not sent."""
-        self._dropping = count
-
-    def mute(self, symbol: str, muted: bool = True) -> None:
-        """Send nothing of a symbol, without any hole in the sequence."""
-        (self._muted.add if muted else self._muted.discard)(symbol)
-
     def is_dropped(self) -> bool:
-        """Whether the next frame is to be dropped."""
+        """Whether the next frame with trades or candles gets a sequence number and is not sent."""
         if self._dropping == 0:
             return False
         self._dropping -= 1
@@ -171,8 +160,6 @@ class SimulatedExchange:
 
     def is_muted(self, channel: str, symbol: str = "") -> bool:
         """Whether nothing of this symbol is to be sent on that channel; a fault without channel spares the beats."""
-        if symbol in self._muted:
-            return True
         fault = self.faults.find("ws.mute", symbol, channel)
         return fault is not None and (channel != "heartbeats" or fault.channel == channel)
 
@@ -186,7 +173,7 @@ class SimulatedExchange:
             for connection in self._sockets.values():
                 connection.line.abort()
         elif fault.how == "skip":
-            self.drop_frames(max(1, int(fault.amount)))
+            self._dropping = max(1, int(fault.amount))
         elif fault.kind.startswith("ws."):
             for connection in self._sockets.values():
                 connection.suffer(fault)
@@ -217,8 +204,6 @@ class SimulatedExchange:
         refused = faults.take("ws.upgrade")
         if refused is not None or faults.find("exchange.down") is not None:
             return answer(None if refused is None else refused.fault)
-        if self.refusing:
-            return web.Response(status=503)
         return None if self._connects.take() else web.Response(status=429)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:

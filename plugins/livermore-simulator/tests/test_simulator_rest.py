@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from livermore_simulator import Quirks, SyntheticMarket
 
+from livermore_core.testing import Fault
+
 NOON = 1_704_283_200
 JWT = {"Authorization": "Bearer a.b.c"}
 MINUTES = "ONE_MINUTE"
@@ -255,10 +257,10 @@ async def test_date_is_exchange_time(serve: Any) -> None:
 async def test_faults_for_tests(serve: Any) -> None:
     client = await serve()
     exchange = client.exchange
-    exchange.failing["BTC-USD"] = 502
+    exchange.faults.plan([Fault(kind="rest.status", symbol="BTC-USD", code=502, lasts=60.0)])
     assert (await client.candles("BTC-USD", MINUTES, NOON, NOON)).status == 502
     assert (await client.candles("ETH-USD", MINUTES, NOON, NOON)).status == 200
-    exchange.refusing = True
+    exchange.faults.plan([Fault(kind="exchange.down")])
     assert (await client.get("/time")).status == 503
     assert [(request[0], request[1], request[4]) for request in exchange.requests] == [
         (NOON, "GET", status) for status in (502, 200, 503)

@@ -18,6 +18,8 @@ import aiohttp
 import pytest
 from livermore_simulator import Quirks
 
+from livermore_core.testing import Fault
+
 NOON = 1_704_283_200
 MORNING = NOON - 4 * 3600
 EDGE = NOON + 300  # BTC-USD has a trade at the very start of this minute
@@ -262,7 +264,7 @@ async def flowing(serve: Any, *symbols: str) -> tuple[Any, Any]:
 
 async def test_dropped_frames_leave_a_hole(serve: Any) -> None:
     feed, client = await flowing(serve, "BTC-USD")
-    client.exchange.drop_frames(3)
+    client.exchange.faults.plan([Fault(kind="ws.seq", how="skip", amount=3.0)])
     await feed.play(60)
     jumps = [b - a for a, b in pairwise(sequence(feed.frames)) if b - a != 1]
     assert sum(jump - 1 for jump in jumps) == 3
@@ -271,9 +273,9 @@ async def test_dropped_frames_leave_a_hole(serve: Any) -> None:
 
 async def test_muted_product_leaves_no_hole(serve: Any) -> None:
     feed, client = await flowing(serve, "BTC-USD", "ETH-USD")
-    client.exchange.mute("BTC-USD")
+    client.exchange.faults.plan([Fault(kind="ws.mute", symbol="BTC-USD")])
     assert set(trades_of(await feed.play(60))) == {"ETH-USD"}
-    client.exchange.mute("BTC-USD", False)
+    client.exchange.faults.end_all()
     assert set(trades_of(await feed.play(60))) == {"BTC-USD", "ETH-USD"}
     assert sequence(feed.frames) == list(range(len(feed.frames)))
 
@@ -327,7 +329,7 @@ async def test_limits_of_connections_and_messages(serve: Any, monkeypatch: pytes
         await feeds[0].socket.send_json({"type": "subscribe", "channel": "heartbeats"})
     assert await feeds[0].closed() == 1008
     await feeds[1].ask("heartbeats")
-    client.exchange.refusing = True
+    client.exchange.faults.plan([Fault(kind="exchange.down")])
     with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
         await client.feed()
 
