@@ -25,8 +25,10 @@ class IndicatorCalculationService:
         self._context, self._store = context, context.store
         self._hosts: dict[Series, list[SeriesHost]] = {}
         self._makers = {name: _maker(context, name, given) for name, given in context.indicators.items()}
-        # Series with a hole: their values wait until it is known.
-        self._withheld: set[Series] = set()
+        # Series with a hole, and up to when all must be known again: their values wait until then.
+        self._withheld: dict[Series, int] = {}
+        # Series of which a gap may have been announced unheard: their next candle is looked up, not taken.
+        self._doubted: set[Series] = set()
         self._published: dict[tuple[Series, str], dict[int, IndicatorValue]] = {}
 
     async def start(self) -> None:
@@ -89,10 +91,10 @@ class IndicatorCalculationService:
             if event.kind == OPEN:
                 if event.candle is not None:  # of many previews the last one counts
                     opens[series] = event.candle
-            elif event.kind == CLOSED and series not in self._withheld and series not in changed:
+            elif event.kind == CLOSED and not any(series in each for each in (self._withheld, self._doubted, changed)):
                 self._close(series, event.candle, work)
             elif event.kind == GAP:
-                self._withheld.add(series)
+                self._withhold(series, event.until or event.time + 1)
             else:
                 changed.setdefault(series, []).append((event.time, event.until or event.time + 1))
         for series, ranges in changed.items():
@@ -121,12 +123,14 @@ class IndicatorCalculationService:
         for series in self._hosts:
             await self._resync(series, work, EVERYTHING)
         await self._commit(work)
+        self._doubted.update(self._hosts)
 
     async def _resync(self, series: Series, work: _Work, ranges: Sequence[tuple[int, int]]) -> None:
         """These ranges changed, or became known: replay what can be replayed, rebuild else, publish what differs."""
         intervals = list(await self._store.coverage(series))
         if not intervals:
             return
+        reached = intervals[-1][1]
         for host in self._hosts[series]:
             # What was fed must still be known without a hole; beyond one, values wait.
             anchor = host.replayed_from or host.fed_from
@@ -137,7 +141,15 @@ class IndicatorCalculationService:
             else:
                 values = host.rebuild(await self._store.candles(series, last=host.depth, since=low, until=high))
             self._publish_differences(series, host, values, work)
-            (self._withheld.discard if high == intervals[-1][1] else self._withheld.add)(series)
+            reached = min(reached, high)
+        self._doubted.discard(series)
+        if reached < max(self._withheld.get(series, 0), intervals[-1][1]):
+            self._withhold(series, intervals[-1][1])
+        else:
+            self._withheld.pop(series, None)
+
+    def _withhold(self, series: Series, until: int) -> None:
+        self._withheld[series] = max(until, self._withheld.get(series, 0))
 
     def _publish_differences(self, series: Series, host: SeriesHost, values: list[IndicatorValue], work: _Work) -> None:
         before = self._published.get((series, host.name), {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 
 import pytest
 from livermore_indicators import IndicatorCalculationService, MacdV
@@ -201,36 +202,73 @@ def test_a_correction_of_an_older_value_does_not_become_the_latest() -> None:
     assert all(each.time < value.time for each in corrections)
 
 
+ABOUT = {"exchange": "memory", "symbol": "AAA-USD", "timeframe": "1m"}
+ONE = Series("memory", "AAA-USD", "1m")
+
+
+async def learn(found: Harness, minutes: range, kind: str = "candle.closed") -> list[int]:
+    """The series hears of these minutes; what was published by then, in minutes."""
+    for minute in minutes:
+        row = Candle(60 * minute, 10.0, 12.0, 9.0, 11.0, 1.0)
+        change = SeriesChange(series=ONE, rows=[row], covered=[(60 * minute, 60 * minute + 60)])
+        event = Event(kind=kind, time=60 * minute, candle=row, **ABOUT)  # type: ignore[arg-type]
+        await found.context.store.transact(Batch(changes=[change], events=[event]))
+        found.bus.publish(event)
+        await asyncio.sleep(1)
+    return [event.time // 60 for _, event in await found.context.store.events(limit=9999) if event.kind == VALUE]
+
+
+def gap(first: int, last: int) -> Event:
+    return Event(kind="candle.gap", time=60 * first, until=60 * last, reason="test", **ABOUT)  # type: ignore[arg-type]
+
+
+def lone(scenario: Callable[[Harness], Awaitable[None]]) -> None:
+    """Play a scenario to a service that follows nothing but one empty series."""
+
+    async def played() -> None:
+        async with following(market(10, 1.0), MemoryStore()) as found:  # type: ignore[attr-defined]
+            found.following.symbols = ("AAA-USD",)
+            await IndicatorCalculationService(found.context).start()
+            await scenario(found)
+
+    run_virtual(played())
+
+
 def test_a_young_series_publishes_nothing_across_a_hole_I5() -> None:
     """Fewer candles than can be snapshotted: what was fed still decides which side of the hole may speak."""
 
-    async def broken() -> list[int]:
-        client, store = market(10, 1.0), MemoryStore()
-        series = Series("memory", "AAA-USD", "1m")
-        about = {"exchange": "memory", "symbol": "AAA-USD", "timeframe": "1m"}
-        async with following(client, store) as found:
-            found.following.symbols = ("AAA-USD",)
-            await IndicatorCalculationService(found.context).start()
+    async def broken(found: Harness) -> None:
+        await learn(found, range(100, 150))
+        found.bus.publish(gap(150, 151))
+        await learn(found, range(151, 154))
+        assert max(await learn(found, range(154, 155), "candle.healed")) == 149
+        assert await learn(found, range(150, 151), "candle.healed") == list(range(100, 155))
 
-            async def learn(minutes: range, kind: str) -> None:
-                for minute in minutes:
-                    row = Candle(60 * minute, 10.0, 12.0, 9.0, 11.0, 1.0)
-                    change = SeriesChange(series=series, rows=[row], covered=[(60 * minute, 60 * minute + 60)])
-                    event = Event(kind=kind, time=60 * minute, candle=row, **about)
-                    await store.transact(Batch(changes=[change], events=[event]))
-                    found.bus.publish(event)
-                    await asyncio.sleep(1)
+    lone(broken)
 
-            await learn(range(100, 150), "candle.closed")
-            found.bus.publish(Event(kind="candle.gap", time=9000, until=9060, reason="test", **about))
-            await learn(range(151, 154), "candle.closed")
-            await learn(range(154, 155), "candle.healed")
-            before = [event.time // 60 for _, event in await store.events(limit=9999) if event.kind == VALUE]
-            assert max(before) == 149
-            await learn(range(150, 151), "candle.healed")
-            return [event.time // 60 for _, event in await store.events(limit=9999) if event.kind == VALUE]
 
-    assert run_virtual(broken()) == list(range(100, 155))
+def test_a_gap_that_heals_in_pieces_lets_nothing_speak_before_the_last_one_I1() -> None:
+    async def in_pieces(found: Harness) -> None:
+        await learn(found, range(100, 150))
+        found.bus.publish(gap(150, 152))
+        await learn(found, range(150, 151), "candle.healed")
+        assert max(await learn(found, range(152, 153))) == 150
+        assert await learn(found, range(151, 152), "candle.healed") == list(range(100, 153))
+
+    lone(in_pieces)
+
+
+def test_a_gap_that_was_told_in_what_was_dropped_is_seen_at_the_next_close_I1_P15() -> None:
+    async def unheard(found: Harness) -> None:
+        await learn(found, range(100, 150))
+        found.bus.publish(gap(150, 151))
+        for _ in range(BOUND + 1):
+            found.bus.publish(Event(kind="candle.open", time=9060, **ABOUT))  # type: ignore[arg-type]
+        await asyncio.sleep(1)
+        assert max(await learn(found, range(151, 153))) == 149
+        assert await learn(found, range(150, 151), "candle.healed") == list(range(100, 153))
+
+    lone(unheard)
 
 
 def test_what_a_full_backlog_drops_is_read_from_the_store_E6_P15() -> None:
