@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from math import ceil
@@ -36,6 +36,7 @@ def one(
     beat: float = 1.0,
     faults: list[Fault] | None = None,
     products: int = len(MARKETS),
+    previews_in: int = 1,
 ) -> Outcome:
     """A run of products from busy to nearly dead at all timeframes, with MACD-V."""
     markets = dict(list(MARKETS.items())[len(MARKETS) // products - 1 :: len(MARKETS) // products])
@@ -51,17 +52,17 @@ def one(
         markets=markets,
         indicate=indicate,
         indicators=indicators,
+        previews=seed % previews_in == 0,
         folder=folder,
     )
 
 
-def every(seeds: range, each: float, per_hour: float, beat: float, jobs: int) -> Iterator[Outcome]:
+def every(seeds: range, run: Callable[[int], Outcome], jobs: int) -> Iterator[Outcome]:
     """The outcome of each seed, as they come."""
     # A run makes millions of objects that live to its end; looking through them again and again frees nothing.
     rarely = partial(gc.set_threshold, 50_000, 20, 100)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), rarely) as pool:
-        count = len(seeds)
-        yield from pool.map(one, seeds, [each] * count, [per_hour] * count, [beat] * count)
+        yield from pool.map(run, seeds)
 
 
 @click.command(epilog="Example: tests/torture.py --seed 19 --count 1 --each 6")
@@ -71,9 +72,20 @@ def every(seeds: range, each: float, per_hour: float, beat: float, jobs: int) ->
 @click.option("--count", type=int, default=1, show_default=True, help="How many seeds.")
 @click.option("--per-hour", type=float, default=4.0, show_default=True, help="Mean number of faults in an hour.")
 @click.option("--beat", type=float, default=1.0, show_default=True, help="Seconds from frame to frame.")
+@click.option(
+    "--previews-in",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Of so many seeds one makes previews, which take a third of a run.",
+)
 @click.option("--faults", type=click.File(), help="A schedule to play, a JSON line per fault; one seed only.")
 @click.option(
-    "--products", type=click.IntRange(1, len(MARKETS)), default=len(MARKETS), show_default=True, help="With --faults."
+    "--products",
+    type=click.IntRange(1, len(MARKETS)),
+    default=len(MARKETS),
+    show_default=True,
+    help="Markets.",
 )
 @click.option("--jobs", type=int, default=2, show_default=True, help="Processes at once.")
 def main(
@@ -83,6 +95,7 @@ def main(
     count: int,
     per_hour: float,
     beat: float,
+    previews_in: int,
     faults: TextIO | None,
     products: int,
     jobs: int,
@@ -90,10 +103,11 @@ def main(
     """Print a line per run and the sum; exit 1 where an invariant does not hold, and say how to see it again."""
     if hours is not None:
         count = max(1, ceil(hours / each))
+    run = partial(one, hours=each, per_hour=per_hour, beat=beat, products=products, previews_in=previews_in)
     if faults is not None:
-        outcomes: Iterator[Outcome] = iter([one(seed, each, per_hour, beat, from_text(faults.read()), products)])
+        outcomes: Iterator[Outcome] = iter([run(seed, faults=from_text(faults.read()))])
     else:
-        outcomes = every(range(seed, seed + count), each, per_hour, beat, jobs)
+        outcomes = every(range(seed, seed + count), run, jobs)
     total = {"hours": 0.0, "faults": 0, "compared": 0, "violations": 0, "requests": 0, "slowest_healing": 0.0}
     for outcome in outcomes:
         total["hours"] += outcome.hours
@@ -114,6 +128,7 @@ def main(
         if outcome.violations:
             click.echo(
                 f"  again: {sys.argv[0]} --seed {outcome.seed} --each {each:g} --per-hour {per_hour:g} --beat {beat:g}"
+                f" --previews-in {previews_in}"
             )
     click.echo(json.dumps(total | {"seeds": [seed, seed + count - 1]}))
     sys.exit(1 if total["violations"] else 0)

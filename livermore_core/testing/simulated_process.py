@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from livermore_core.errors import StoreError
-from livermore_core.market.events import Event
+from livermore_core.market.events import OPEN, Event
 from livermore_core.services import Services
 from livermore_core.status import Status
 from livermore_core.store.protocol import Batch, CandleStore
@@ -29,10 +29,15 @@ class Journal:
 
 
 class Process(Harness):
-    """From a start to its death; `indicators` maps each name to "module:Class"."""
+    """From a start to its death; `indicators` maps each name to "module:Class"; without `previews` nobody wants any."""
 
     def __init__(
-        self, exchange: FaultyExchange, store: CandleStore, indicators: Mapping[str, str], journal: Journal
+        self,
+        exchange: FaultyExchange,
+        store: CandleStore,
+        indicators: Mapping[str, str],
+        journal: Journal,
+        previews: bool = True,
     ) -> None:
         super().__init__(
             exchange,
@@ -51,6 +56,8 @@ class Process(Harness):
             publish(event)
 
         self.bus.publish = publish_and_keep  # type: ignore[method-assign]
+        if not previews:
+            self.bus.wants = lambda kind: kind != OPEN  # type: ignore[method-assign]
 
     async def start(self, service: Service, *, name: str, critical: bool = False) -> None:
         """As the app starts one: again after a failure, until it is given up."""

@@ -86,14 +86,16 @@ def simulate(
     markets: Mapping[str, float] = MARKETS,
     indicate: Callable[[Context], Awaitable[None]] | None = None,
     indicators: Mapping[str, tuple[str, Reference]] | None = None,
+    previews: bool = True,
     folder: Path | None = None,
     see: Callable[[Evidence], None] | None = None,
 ) -> Outcome:
     """Run `hours` of exchange time on a clock of its own; the same arguments give the same run, event for event.
 
     `faults` are drawn from the seed if they are not given; `beat` are the seconds from frame to frame. `indicate` is
-    the `indicators` stage, `indicators` maps each name to "module:Class" and to what its values are held against. The
-    store lies in `folder`, or in a temporary one. `see` is shown the evidence.
+    the `indicators` stage, `indicators` maps each name to "module:Class" and to what its values are held against.
+    Without `previews`, a third of a run's time, nobody wants an open candle. The store lies in `folder`, or in a
+    temporary one. `see` is shown the evidence.
     """
     if faults is None:
         faults = fault_schedule(seed, hours, list(markets), per_hour)
@@ -101,7 +103,7 @@ def simulate(
     random.seed(f"kit:{seed}")  # the jitter of back-off
     with tempfile.TemporaryDirectory(prefix="livermore-simulation-", dir=folder) as place:
         run = _Run(seed, hours, faults, beat, dict(markets), indicate, indicators or {}, Path(place))
-        run.see = see
+        run.see, run.previews = see, previews
         try:
             outcome = run_virtual(run.run())
         except BaseException as error:
@@ -135,6 +137,7 @@ class _Run:
         self.shown: list[tuple[float, str, Mapping[str, str]]] = []
         self.problems: list[Violation] = []
         self.see: Callable[[Evidence], None] | None = None
+        self.previews = True
         self._indicate, self._folder = indicate, folder
         self._places = {name: place for name, (place, _) in indicators.items()}
         self._references = {name: reference for name, (_, reference) in indicators.items()}
@@ -193,7 +196,7 @@ class _Run:
         url = f"sqlite:///{self._folder / 'store.sqlite'}"
         async with open_store(url, executor=InlineExecutor()) as store:
             self._store = store
-            process = self._alive = Process(self.exchange, store, self._places, self.journal)
+            process = self._alive = Process(self.exchange, store, self._places, self.journal, self.previews)
             try:
                 await process.following.backfill(process.context)
                 self._look_at_the_backfill(process)
