@@ -56,13 +56,15 @@ class IndicatorCalculationService:
     async def _warm_all(self) -> None:
         work = _Work()
         for count, series in enumerate(self._hosts, start=1):
-            # What was told before this run is not told once more, should nothing be known at its end yet.
-            for value in await self._store.values(series):
-                self._published[series, value.indicator] = {value.time: value}
+            told = {value.indicator: value for value in await self._store.values(series)}
             for host, values in await self._rebuilt(series):
-                if values:
-                    self._published[series, host.name] = {value.time: value for value in values}
+                # What was told before this run is not told once more, should its candle not be known yet.
+                newest = told.get(host.name)
+                if newest is not None and (not values or newest.time > values[-1].time):
+                    values = [*values, newest]
+                elif values:
                     work.latest(series, values[-1])
+                self._published[series, host.name] = {value.time: value for value in values}
             if count % WARM_AT_ONCE == 0:
                 work = await self._commit(work)
         await self._commit(work)
@@ -72,7 +74,7 @@ class IndicatorCalculationService:
         hosts = self._hosts[series]
         intervals = list(await self._store.coverage(series))
         if not intervals or not hosts:
-            return []
+            return [(host, []) for host in hosts]
         start, end = intervals[-1]
         depth = max(host.depth for host in hosts)
         rows = await self._store.candles(series, last=depth, since=start, until=end)
