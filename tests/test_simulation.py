@@ -74,6 +74,11 @@ def test_one_product_of_fifty_that_goes_silent_is_healed_without_a_reconnect_loo
     assert 1 < outcome.connections <= 7
 
 
+def test_two_cuts_with_a_short_connection_between_are_not_one_long_one_H2() -> None:
+    faults = [Fault(at=FIRST + 2, kind="ws.blackhole"), Fault(at=FIRST + 18.5, kind="ws.blackhole")]
+    assert run(8, 0.3, faults=faults, markets=FEW).violations == []
+
+
 def test_a_partial_acknowledgement_is_said_with_whom_it_leaves_out() -> None:
     seen: list[Evidence] = []
     partial = Fault(at=FIRST, kind="ws.partial_ack", symbol="P02-USD", lasts=60.0)

@@ -237,7 +237,10 @@ class _Run:
                 cut_since = None
                 told.clear()
                 continue
-            cut_since = loop.time() if cut_since is None else cut_since
+            # A connection between two looks ends one cut and is followed by another.
+            if cut_since is None or any(moment > cut_since for moment in self.exchange.connected_at[-1:]):
+                cut_since = loop.time()
+                told.clear()
             for invariant, within in (("H2", WITHDRAWN_WITHIN), ("H3", STATUS_WITHIN)):
                 is_late = loop.time() > cut_since + within and self._running.status.state() == "LIVE"
                 if is_late and invariant not in told:
