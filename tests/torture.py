@@ -61,7 +61,8 @@ def every(seeds: range, run: Callable[[int], Outcome], jobs: int) -> Iterator[Ou
     """The outcome of each seed, as they come."""
     # A run makes millions of objects that live to its end; looking through them again and again frees nothing.
     rarely = partial(gc.set_threshold, 50_000, 20, 100)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), rarely) as pool:
+    # What a run leaves behind is never looked through either: its process ends with it.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), rarely, max_tasks_per_child=4) as pool:
         yield from pool.map(run, seeds)
 
 
