@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from livermore_core.cli.loading import open_reader as open_reader
     from livermore_core.cli.start import run_in_foreground as run_in_foreground
     from livermore_core.context import Context as Context
+    from livermore_core.contributions import INDICATOR_KEYS as INDICATOR_KEYS
     from livermore_core.contributions import Command as Command
     from livermore_core.contributions import Exchange as Exchange
     from livermore_core.contributions import IndicatorType as IndicatorType
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from livermore_core.indicators.averages import Sma as Sma
     from livermore_core.indicators.averages import Wma as Wma
     from livermore_core.indicators.block import Block as Block
+    from livermore_core.indicators.empty import CARRY as CARRY
     from livermore_core.indicators.host import SeriesHost as SeriesHost
     from livermore_core.indicators.indicator import Indicator as Indicator
     from livermore_core.indicators.indicator import settle as settle
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from livermore_core.version import __version__ as __version__
 
 _HOME = {
+    "CARRY": "indicators.empty",
     "BackfillConfig": "exchange.backfill",
     "BadResponseError": "errors",
     "Batch": "store.protocol",
@@ -97,6 +100,7 @@ _HOME = {
     "ExitCode": "errors",
     "Following": "exchange.following",
     "Heartbeat": "exchange.protocol",
+    "INDICATOR_KEYS": "contributions",
     "Highest": "indicators.windows",
     "Indicator": "indicators.indicator",
     "IndicatorType": "contributions",

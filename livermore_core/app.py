@@ -203,6 +203,10 @@ class App:
             settings=self.settings.exchanges.get(exchange) if exchange else None,
             indicators=self.settings.indicators,
             indicator_types={name: each.reference for name, each in self.plugins.indicators.items()},
+            indicator_versions={
+                name: self.plugins.owner("register_indicators", name).version for name in self.plugins.indicators
+            },
+            empty_buckets=self.settings.empty_buckets,
             store=store,
             bus=self.bus,
             exchanges=self.exchanges,

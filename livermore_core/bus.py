@@ -14,7 +14,10 @@ BOUND = 100_000
 
 
 class Subscription:
-    """A listener's own queue, oldest first. `lost` counts events that the bound dropped (read the event log then)."""
+    """A listener's own queue, oldest first. `lost` counts events that the bound dropped (read the event log then).
+
+    `cursor` is that of the newest committed event that `get` has given ("" before): what the log has after it is new.
+    """
 
     def __init__(self, bus: Bus, kinds: frozenset[str] | None, bound: int) -> None:
         self._bus = bus
@@ -23,15 +26,17 @@ class Subscription:
         self._bound = bound
         self._wake = asyncio.Event()
         self.lost = 0
+        self.cursor = self._newest = ""
 
     def wants(self, kind: str) -> bool:
         return self._kinds is None or kind in self._kinds
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: Event, cursor: str) -> None:
         if len(self._queue) >= self._bound:
             self._queue.popleft()
             self.lost += 1
         self._queue.append(event)
+        self._newest = cursor or self._newest
         self._wake.set()
 
     async def get(self) -> list[Event]:
@@ -41,6 +46,7 @@ class Subscription:
             await self._wake.wait()
         events = list(self._queue)
         self._queue.clear()
+        self.cursor = self._newest
         return events
 
     def __enter__(self) -> Subscription:
@@ -61,10 +67,10 @@ class Bus:
         # Who wants a kind, found out once per kind: previews come thousands of times a second.
         self._listeners: dict[str, list[Subscription]] = {}
 
-    def publish(self, event: Event) -> None:
-        """Hand `event` to every subscription that wants its kind; never blocks."""
+    def publish(self, event: Event, cursor: str = "") -> None:
+        """Hand `event` to every subscription that wants its kind; never blocks. `cursor`: of its transaction."""
         for subscription in self._listening(event.kind):
-            subscription.offer(event)
+            subscription.offer(event, cursor)
 
     def wants(self, kind: str) -> bool:
         """Whether anyone listens to `kind`: a preview that nobody wants is not worth making."""

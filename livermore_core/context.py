@@ -31,8 +31,9 @@ class Context:
     """The one argument of a stage hook.
 
     `settings`: the plugin's own validated object (`[plugins.<name>]`); `indicators`: the `[indicators]` table, name ->
-    parameters; `indicator_types`: name -> "module:Class"; `exchanges`: the followed exchanges by name; `store`;
-    `clock`; `log`, bound to plugin and stage.
+    parameters; `indicator_types`: name -> "module:Class", `indicator_versions` that of the plugin it is from;
+    `empty_buckets`: what indicators see of buckets without trades ("skip", "carry", "flat"); `exchanges`: the followed
+    exchanges by name; `store`; `clock`; `log`, bound to plugin and stage.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class Context:
         settings: Any,
         indicators: Mapping[str, Mapping[str, Any]],
         indicator_types: Mapping[str, str],
+        indicator_versions: Mapping[str, str] | None = None,
+        empty_buckets: str = "skip",
         store: CandleStore,
         bus: Bus,
         exchanges: Mapping[str, Following],
@@ -53,6 +56,7 @@ class Context:
     ) -> None:
         self.plugin, self.stage, self.settings = plugin, stage, settings
         self.indicators, self.indicator_types = indicators, indicator_types
+        self.indicator_versions, self.empty_buckets = indicator_versions or {}, empty_buckets
         self.store, self.exchanges, self.clock, self.log, self.start = store, exchanges, clock, log, start
         self._bus, self._report = bus, report
 

@@ -28,6 +28,10 @@ class Exchange:
     capabilities: frozenset[str] = frozenset({"candles", "feed"})
 
 
+# What a line of `[indicators]` says besides parameters: the type, and by glob on which series it runs.
+INDICATOR_KEYS = ("use", "symbols", "timeframes")
+
+
 @dataclass(frozen=True, slots=True)
 class IndicatorType:
     """An indicator: `reference` names its Indicator class as "module:Class"."""

@@ -341,6 +341,19 @@ def test_any_bytes_are_settings_or_a_configuration_error_F1(tmp_path: Path) -> N
             '[indicators]\nfast = { use = "avrage" }',
             "indicators.fast: unknown indicator, did you mean 'average'?; installed: average, macd-v",
         ),
+        (
+            "[indicators.macd-v]\nsymbols = 'BTC-*'",
+            'indicators.macd-v.symbols: must be a list of globs, e.g. ["BTC-*"] or ["1h", "4h"]',
+        ),
+        (
+            "[indicators.macd-v]\ntimeframes = []",
+            'indicators.macd-v.timeframes: must be a list of globs, e.g. ["BTC-*"] or ["1h", "4h"]',
+        ),
+        (
+            "timeframes = ['1m', '1h']\n[indicators.macd-v]\ntimeframes = ['2h']",
+            "indicators.macd-v.timeframes: 2h matches none of the timeframes: 1m, 1h",
+        ),
+        ("empty_buckets = 'fill'", "empty_buckets: must be 'skip', 'carry' or 'flat'"),
         ("[plugins.moo]", "plugins.moo: unknown key, did you mean 'moon'?"),
         ("[plugins.moon]\nx = 1", "plugins.moon.x: unknown key, this plugin has no settings"),
         ('[plugins]\nonly = ["moo"]', "plugins.only: unknown plugin 'moo', did you mean 'moon'?"),

@@ -88,7 +88,7 @@ def test_modules_are_imported_by_name_where_installed_code_names_them_only_SI01(
         "livermore_core/cli/group.py",  # the commands, from their own table
         "livermore_core/contributions.py",  # what an installed plugin refers to
         "livermore_core/plugins.py",  # the built-in plugins
-        "plugins/livermore-indicators/livermore_indicators/service.py",  # an indicator that an installed plugin offers
+        "plugins/livermore-indicators/livermore_indicators/choosing.py",  # an indicator that an installed plugin offers
     }
 
 

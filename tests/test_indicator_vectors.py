@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from livermore_indicators import MacdV
+from livermore_indicators import Atr, MacdV
 from reference_vectors import NAMES, candles, near, vectors
 
 from livermore_core import Candle, Ema, Rma, SeriesHost, TrueRange
@@ -101,3 +101,28 @@ def test_rebuild_dump_and_live_agree_to_the_bit(name: str) -> None:
         half.update(candle)
     revived.load(half.dump())
     assert [revived.update(candle) for candle in known[100:]] == [half.update(candle) for candle in known[100:]]
+
+
+@pytest.mark.parametrize("policy", ["carry", "flat"])
+def test_buckets_without_trades_are_carried_or_flat_as_the_reference_says(policy: str) -> None:
+    rows, expected = candles("sparse"), vectors("sparse")["policies"][policy]
+    until = rows[-1].time + 60
+    host = SeriesHost("macd-v", MacdV, width=60, empty=policy)
+    values, ranges = host.commit_all(rows, until), SeriesHost("atr", lambda: Atr(26), width=60, empty=policy)
+    assert [value.time for value in values] == list(range(rows[0].time, until, 60))
+    for position, (value, reach) in enumerate(zip(values, ranges.commit_all(rows, until), strict=True)):
+        for column in ("macd_v", "signal", "histogram"):
+            near("sparse", value.outputs[column], expected[column][position], points=True)  # type: ignore[arg-type]
+        near("sparse", reach.outputs["value"], expected["atr_26"][position])  # type: ignore[arg-type]
+        assert value.outputs["stage"] == expected["stage"][position]
+    assert value.have == value.need == 34
+    again = SeriesHost("macd-v", MacdV, width=60, empty=policy)
+    rebuilt = again.rebuild(rows, until)
+    assert rebuilt == values[-len(rebuilt) :]
+    # A silence at the end is filled as well, and a host that goes on from a state knows what it stood before.
+    silent = host.commit_all([], until + 600)
+    third = SeriesHost("macd-v", MacdV, width=60, empty=policy)
+    third.resume(str(host.state))
+    replayed = third.replay([row for row in rows if row.time >= third.replay_since], until + 600)
+    assert len(silent) == 10
+    assert replayed[-10:] == silent

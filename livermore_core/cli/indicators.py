@@ -11,9 +11,10 @@ import click
 from livermore_core.cli.finding import find_series, find_symbol
 from livermore_core.cli.loading import reader, tolerant_plugins
 from livermore_core.cli.output import reading_options, show
+from livermore_core.indicators.liquidity import WINDOW, age, tier
 from livermore_core.market.timeframe import WIDTHS, iso, width
 
-COLUMNS = ("symbol", "timeframe", "indicator", "time", "outputs", "settled", "provisional")
+COLUMNS = ("symbol", "timeframe", "indicator", "time", "outputs", "settled", "provisional", "age", "liquidity")
 
 
 EPILOG = """\b
@@ -39,6 +40,9 @@ def indicators(
     file: Path | None,
 ) -> None:
     """Print the latest value of each indicator of SYMBOL, of every timeframe or of TIMEFRAME.
+
+    `age` is in buckets that closed since; `liquidity` is high, medium or low where less than a fifth, less than half,
+    or more of the last 100 buckets had no trade. --json also says revision, since, and have and need while it warms up.
 
     With --list: every installed indicator with its plugin, parameters and defaults, outputs, warm-up and settle.
     """
@@ -73,6 +77,10 @@ async def _rows(
             found = [await find_series(opened, symbol, exchange, timeframe)]
         rows = []
         for series in sorted(found, key=lambda series: WIDTHS[series.timeframe]):
+            step, coverage = WIDTHS[series.timeframe], await opened.coverage(series)
+            end = coverage.end or 0
+            start = max(end - WINDOW * step, coverage.start or 0)
+            liquidity = tier(await opened.count(series, start, end), (end - start) // step)
             for value in await opened.values(series):
                 rows.append(
                     {
@@ -83,6 +91,12 @@ async def _rows(
                         "outputs": value.outputs,
                         "settled": value.settled,
                         "provisional": value.provisional,
+                        "revision": value.revision,
+                        "have": value.have,
+                        "need": value.need,
+                        "since": iso(value.since),
+                        "age": age(value.time, end, step),
+                        "liquidity": liquidity,
                     }
                 )
     return rows

@@ -17,6 +17,7 @@ from livermore_core.errors import PluginError
 from livermore_core.plugins import Plugins
 
 MASK = "***"
+INDICATORS = "parameters; `use` names the type, `symbols` and `timeframes` by glob the series (all if not set)"
 # Shown in the commented file for keys that are not set by default.
 EXAMPLES: dict[Any, Any] = {int: 300, float: 5.0, Path: "coinbase_key.json", str: "json"}
 PASSWORD = re.compile(r"(?<=://)([^/\s@:]*):[^/\s@]+(?=@)")
@@ -35,7 +36,7 @@ def describe(plugins: Plugins) -> list[dict[str, Any]]:
     rows = [_row(".".join(path), leaf) for path, leaf in leaves(schema) if path[0] != "retention"]
     rows += [
         {"key": "retention.<timeframe>", "type": "whole number", "default": None, "meaning": _meaning("retention")},
-        {"key": "indicators.<name>", "type": "table", "default": {}, "meaning": "parameters; `use` names the type"},
+        {"key": "indicators.<name>", "type": "table", "default": {}, "meaning": INDICATORS},
         {"key": "plugins.<name>", "type": "table", "default": None, "meaning": "makes that plugin required"},
     ]
     return sorted(rows, key=lambda row: str(row["key"]))
@@ -52,7 +53,7 @@ def sample(plugins: Plugins) -> str:
         lines += [f"# [exchanges.{name}]", ""]
         for key, leaf in fields(model).items():
             lines += [] if leaf.is_secret else _lines(key, leaf)
-    lines += ["# [indicators]", "## a name with its parameters; `use` names the type where the name is another"]
+    lines += ["# [indicators]", f"## a name with its {INDICATORS}"]
     lines += [*(f"# {name} = {{}}" for name in plugins.indicators), "", "# [plugins]", ""]
     for name, leaf in fields(PluginSettings).items():
         lines += _lines(name, leaf)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from livermore_core.config.settings import DEEPEST_HISTORY, USUAL_DEPTH, USUAL_INDICATOR
 from livermore_core.config.shape import Shape
+from livermore_core.contributions import INDICATOR_KEYS
 from livermore_core.errors import LivermoreError, near
 from livermore_core.plugins import Plugins
 
@@ -22,15 +24,15 @@ class IndicatorRules:
     def __init__(self, plugins: Plugins, shape: Shape) -> None:
         self.plugins, self.shape = plugins, shape
 
-    def check(self, given: Any) -> tuple[dict[str, dict[str, Any]], int]:
+    def check(self, given: Any, timeframes: Collection[str]) -> tuple[dict[str, dict[str, Any]], int]:
         """The indicators (MACD-V where nothing is said), and the largest number of candles until one is settled."""
         if not isinstance(given, dict):
             given = {USUAL_INDICATOR: {}} if USUAL_INDICATOR in self.plugins.indicators else {}
-        settles = [self._settle(name, parameters) for name, parameters in given.items()]
+        settles = [self._settle(name, parameters, timeframes) for name, parameters in given.items()]
         checked = {name: dict(each) for name, each in given.items() if isinstance(each, dict)}
         return checked, max(settles, default=0) or USUAL_DEPTH
 
-    def _settle(self, name: str, parameters: Any) -> int:
+    def _settle(self, name: str, parameters: Any, timeframes: Collection[str]) -> int:
         path = ("indicators", name)
         if not NAME.fullmatch(name):
             self.shape.problem(path, "a name is made of lower-case letters, digits and dashes")
@@ -44,7 +46,21 @@ class IndicatorRules:
         if kind not in self.plugins.indicators:
             self.shape.problem(path, self.plugins.missing("indicator", kind, self.plugins.indicators))
             return 0
-        return self._tried(path, kind, {key: value for key, value in parameters.items() if key != "use"})
+        self._globs((*path, "symbols"), parameters, None)
+        self._globs((*path, "timeframes"), parameters, timeframes)
+        return self._tried(path, kind, {key: value for key, value in parameters.items() if key not in INDICATOR_KEYS})
+
+    def _globs(self, path: tuple[str, ...], parameters: Mapping[str, Any], among: Collection[str] | None) -> None:
+        """Lists of globs; each has to match one of `among`, where that is known already."""
+        globs = parameters.get(path[-1], ["*"])
+        if not isinstance(globs, list | tuple) or not globs or not all(isinstance(glob, str) for glob in globs):
+            self.shape.problem(path, 'must be a list of globs, e.g. ["BTC-*"] or ["1h", "4h"]')
+            return
+        for glob in globs:
+            if among is not None and not fnmatch.filter(among, glob):
+                self.shape.problem(
+                    path, f"{glob} matches none of the timeframes: {', '.join(among)}{near(glob, among)}"
+                )
 
     def _tried(self, path: tuple[str, ...], kind: str, parameters: Mapping[str, Any]) -> int:
         for key, value in parameters.items():

@@ -48,7 +48,8 @@ class Rules:
         self._store(plain["store"])
         exchanges = {name: self._exchange(name, tree.get("exchanges", {}).get(name, {})) for name in self.models}
         self._offered(followed, given)
-        indicators, settle = IndicatorRules(self.plugins, self.shape).check(self.layers.values.get("indicators"))
+        rules = IndicatorRules(self.plugins, self.shape)
+        indicators, settle = rules.check(self.layers.values.get("indicators"), plain["timeframes"])
         history = plain["depth"] or settle
         plain["retention"] = self._retention(given.get("retention", {}), plain["store"], history)
         self._plugin_names(plain["plugins"].only)

@@ -58,6 +58,10 @@ class CoreSettings(BaseModel):
         le=DEEPEST_HISTORY,
         description="traded candles per series; what the indicators need if not set",
     )
+    empty_buckets: Literal["skip", "carry", "flat"] = Field(
+        default="skip",
+        description="what indicators see of buckets without trades: nothing, the close without a range, a flat candle",
+    )
     stage_timeout: float = Field(
         default=60.0, gt=0, le=86_400, allow_inf_nan=False, description="seconds for a plugin in indicators and ingest"
     )

@@ -12,7 +12,7 @@ from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.trouble import Trouble, reason_of
 from livermore_core.exchange.work import Work
 from livermore_core.market.candle import Candle
-from livermore_core.market.events import GAP, REVISED
+from livermore_core.market.events import EMPTY, GAP, REVISED
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.ledger import Change, Ledger
 from livermore_core.market.series import Series
@@ -285,7 +285,7 @@ class Recorder:
 
     async def _write(self, batch: Batch, changes: Sequence[Change], work: Work) -> None:
         try:
-            await self.store.transact(batch)
+            cursor = await self.store.transact(batch)
         except StoreError as error:
             self.refused(error)
             work.give_back()
@@ -297,11 +297,20 @@ class Recorder:
             self._count(change)
         work.ask()
         for event in batch.events:
-            self.bus.publish(event)
+            self.bus.publish(event, cursor)
             if event.kind == GAP:
                 said = {"symbol": event.symbol, "timeframe": event.timeframe, "reason": event.reason}
                 self.say("gap.opened", {**said, "start": iso(event.time), "end": iso(event.until or event.time)})
+        if self.bus.wants(EMPTY):
+            for change in changes:
+                self._tell_empty(change)
         self.changed.set()
+
+    def _tell_empty(self, change: Change) -> None:
+        """Whoever runs by the clock hears that it went on without a trade."""
+        for start, end in change.covered:
+            if not any(start <= time < end for time in change.rows):
+                self.bus.publish(change.ledger.event(EMPTY, start, until=end))
 
     def refused(self, error: StoreError) -> None:
         """The store did not do what it should: it is full, or fails."""

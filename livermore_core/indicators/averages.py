@@ -28,6 +28,12 @@ class _Seeded(Block):
         self.value /= self.length
         return self.value
 
+    def push_or_stay(self, x: float | None) -> float | None:
+        """The average after one more input, or where there is none, as it was."""
+        if x is None:
+            return self.value if self.count == self.length else None
+        return self.push(x)
+
     def peek(self, x: float | None) -> float | None:
         """What `push` would give; nothing is kept."""
         if x is None or self.count + 1 < self.length:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import NamedTuple
 
+import msgspec
+
+from livermore_core.indicators.empty import SKIP, filled
 from livermore_core.indicators.indicator import Indicator, Value
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import IndicatorValue
@@ -16,64 +19,108 @@ HORIZON = 64
 class SeriesHost:
     """`head` has seen every candle; a snapshot HORIZON to twice HORIZON candles back lets a change be replayed exactly.
 
-    A younger snapshot waits HORIZON candles after it, to take its place.
+    A younger snapshot waits HORIZON candles after it, to take its place. `width` is that of the series in seconds,
+    `empty` what stands for its buckets without trades: "skip" (nothing), "carry" or "flat".
     """
 
-    def __init__(self, name: str, make: Callable[[], Indicator]) -> None:
+    def __init__(self, name: str, make: Callable[[], Indicator], *, width: int = 60, empty: str = SKIP) -> None:
         self.name, self._make = name, make
+        self.width, self.empty = width, empty
         self.head = make()
         self.warmup, self.settle, self._outputs = self.head.warmup, self.head.settle, self.head.outputs
         # Candles to rebuild from, so that every value that can be replayed is a settled one.
         self.depth = self.settle + HORIZON
         # The first candle that was fed.
         self.fed_from = 0
+        # Candles with trades; time and close of what was fed last.
         self.seen = 0
         self.last = 0
+        self._close = 0.0
         self._nothing: dict[str, Value] = dict.fromkeys(self._outputs)
-        self._base = _Snapshot(make(), 0, 0)
+        self._base = _Snapshot(make(), 0, 0, 0.0)
         self._younger: _Snapshot | None = None
         self._since = 0
+        self._state: str | None = None
 
     @property
     def replayed_from(self) -> int:
         """Candles after this time can be replayed; a change at or before it needs a `rebuild`."""
         return self._base.last
 
+    @property
+    def replay_since(self) -> int:
+        """The candles from this time on are what `replay` takes."""
+        return self._base.last + 1 if self._base.last else self.fed_from
+
     def commit(self, candle: Candle) -> IndicatorValue:
         """Take the next closed candle, later than all before."""
         if not self.seen:
             self.fed_from = candle.time
-        value = self._value(candle, self.head.update(candle), self.seen + 1)
-        self.seen += 1
-        self.last = candle.time
+        seen = self.seen + 1 if candle.volume else self.seen
+        value = self._value(candle, self.head.update(candle), seen)
+        self.seen, self.last, self._close = seen, candle.time, candle.close
         self._since += 1
         if self._since >= HORIZON:
             self._advance()
         return value
 
+    def commit_all(self, candles: Iterable[Candle], until: int) -> list[IndicatorValue]:
+        """Take the next closed candles, and what stands for the buckets without one up to `until` (UNIX seconds)."""
+        return [self.commit(candle) for candle in filled(candles, self.width, self.empty, self._before(), until)]
+
     def peek(self, candle: Candle) -> IndicatorValue:
         """The provisional value of an open candle; nothing is kept."""
         return self._value(candle, self.head.peek(candle), self.seen + 1, provisional=True)
 
-    def replay(self, candles: Sequence[Candle]) -> list[IndicatorValue]:
-        """Take `candles` as all that came after `replayed_from`; the value of each, in order."""
-        self.head, self.seen, self.last = self._base.head.copy(), self._base.seen, self._base.last
+    def replay(self, candles: Iterable[Candle], until: int = 0) -> list[IndicatorValue]:
+        """Take `candles` as all that are there from `replay_since` on; the value of each, in order."""
+        self.head, self.seen, self.last, self._close = self._base._replace(head=self._base.head.copy())
         self._younger, self._since = None, 0
-        return [self.commit(candle) for candle in candles]
+        return self.commit_all(candles, until)
 
-    def rebuild(self, candles: Sequence[Candle]) -> list[IndicatorValue]:
+    def rebuild(self, candles: Iterable[Candle], until: int = 0) -> list[IndicatorValue]:
         """Start anew from these candles; the values that can still be replayed, in order."""
-        head, beyond = self._make(), max(0, len(candles) - HORIZON)
-        self.fed_from = candles[0].time if candles else 0
-        for candle in candles[:beyond]:
+        rows = list(filled(candles, self.width, self.empty, None, until))
+        head, beyond = self._make(), max(0, len(rows) - HORIZON)
+        self.fed_from = rows[0].time if rows else 0
+        for candle in rows[:beyond]:
             head.update(candle)
-        self._base = _Snapshot(head, beyond, candles[beyond - 1].time if beyond else 0)
-        return self.replay(candles[beyond:])
+        seen = sum(candle.volume > 0.0 for candle in rows[:beyond])
+        self._take_as_base(_Snapshot(head, seen, rows[beyond - 1].time, rows[beyond - 1].close) if beyond else None)
+        return self.replay(rows[beyond:])
+
+    # ---- what outlives the process ----
+
+    @property
+    def state(self) -> str | None:
+        """What `resume` goes on from: the older snapshot. None where the indicator cannot be dumped."""
+        if self._state is None and self.head.dumps:
+            base = self._base
+            saved = _Saved(msgspec.Raw(base.head.dump().encode()), base.seen, base.last, base.close, self.fed_from)
+            self._state = msgspec.json.encode(saved).decode()
+        return self._state
+
+    def resume(self, state: str) -> None:
+        """Stand where a host of this indicator stood; the candles from `replay_since` on have to be replayed.
+
+        Raises ValueError where this is no state of this indicator.
+        """
+        saved = msgspec.json.decode(state, type=_Saved)
+        head = self._make()
+        head.load(bytes(saved.head).decode())
+        self.fed_from = saved.fed_from
+        self._take_as_base(_Snapshot(head, saved.seen, saved.last, saved.close))
+
+    def _take_as_base(self, base: _Snapshot | None) -> None:
+        self._base, self._state = base or _Snapshot(self._make(), 0, 0, 0.0), None
+
+    def _before(self) -> tuple[int, float] | None:
+        return (self.last, self._close) if self.last else None
 
     def _advance(self) -> None:
         if self._younger is not None:
-            self._base = self._younger
-        self._younger, self._since = _Snapshot(self.head.copy(), self.seen, self.last), 0
+            self._take_as_base(self._younger)
+        self._younger, self._since = _Snapshot(self.head.copy(), self.seen, self.last, self._close), 0
 
     def _value(
         self, candle: Candle, result: tuple[Value, ...] | Value, seen: int, provisional: bool = False
@@ -98,8 +145,19 @@ class SeriesHost:
 
 
 class _Snapshot(NamedTuple):
-    """The state of the indicator after `seen` candles, the last of them at `last`."""
+    """The state of the indicator after `seen` candles with trades; time and close of what came last."""
 
     head: Indicator
     seen: int
     last: int
+    close: float
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    """A snapshot as it is stored."""
+
+    head: msgspec.Raw
+    seen: int
+    last: int
+    close: float
+    fed_from: int

@@ -18,12 +18,16 @@ class Indicator(Block):
     `outputs` are the names of the results; `warmup` traded candles until the first full result; `settle` until it no
     longer depends on where history began (both may be set in the constructor, from its parameters). `cumulative` is a
     sum without an end: its level counts from where history began, for ever, and `settle` is about its changes.
+    `wants_empty`: it runs by the clock, and is given what stands for buckets without trades too (volume 0, the close
+    before as price). `dumps` is False where the state is not in the attributes alone: a restart replays candles then.
     """
 
     outputs: tuple[str, ...] = ("value",)
     warmup: int = 1
     settle: int = 1
     cumulative: bool = False
+    wants_empty: bool = False
+    dumps: bool = True
 
     def update(self, candle: Candle) -> tuple[Value, ...] | Value:
         """Take one closed candle; the results in the order of `outputs`, or None while there are none."""

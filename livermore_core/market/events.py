@@ -17,8 +17,9 @@ CORRECTED = "indicator.corrected"
 COMMITTED = frozenset({CLOSED, HEALED, REVISED, GAP, BACKFILLED, VALUE, CORRECTED})
 
 OPEN = "candle.open"
+EMPTY = "candle.empty"
 PREVIEW = "indicator.preview"
-KINDS = COMMITTED | {OPEN, PREVIEW}
+KINDS = COMMITTED | {OPEN, EMPTY, PREVIEW}
 
 
 class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -45,8 +46,9 @@ class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One announcement about a series. Its key in the log: exchange, symbol, timeframe, time, revision, kind.
 
-    `candle` is None in a `candle.revised` that withdraws a candle (the bucket is EMPTY now). `candle.gap` and
-    `candles.backfilled` speak of the range [time, until); `count` is the number of candles in it.
+    `candle` is None in a `candle.revised` that withdraws a candle (the bucket is EMPTY now). `candle.gap`,
+    `candles.backfilled` and `candle.empty` (no trade, not in the log) speak of the range [time, until); `count` is the
+    number of candles in it.
     """
 
     kind: str

@@ -22,7 +22,7 @@ class Harness:
     """One followed exchange with its services; `said` collects what was reported as (seconds, event, fields).
 
     Settings: `settings` (of the exchange), `timeframes`, `backfill_timeframes`, `depth`, `symbols`, `retention`,
-    `indicators`, `indicator_types`.
+    `indicators`, `indicator_types`, `empty_buckets`.
     """
 
     def __init__(self, client: ExchangeClient, store: CandleStore, **settings: Any) -> None:
@@ -30,6 +30,7 @@ class Harness:
         self.store, self.bus = store, Bus()
         self._indicators: Mapping[str, Mapping[str, Any]] = settings.pop("indicators", {})
         self._indicator_types: Mapping[str, str] = settings.pop("indicator_types", {})
+        self._empty_buckets: str = settings.pop("empty_buckets", "skip")
         timeframes: Sequence[str] = settings.pop("timeframes", ("1m", "5m", "15m", "1h", "4h", "1d"))
         exchange = Exchange("memory", "an exchange in memory", tuple(timeframes), 300, 10.0, "unused:unused")
         self.following = Following(
@@ -57,6 +58,7 @@ class Harness:
             settings=None,
             indicators=self._indicators,
             indicator_types=self._indicator_types,
+            empty_buckets=self._empty_buckets,
             store=self.store,
             bus=self.bus,
             exchanges={self.following.name: self.following},

@@ -51,9 +51,9 @@ class Process(Harness):
         self.status.exchanges = {self.following.name: self.following}
         publish = self.bus.publish
 
-        def publish_and_keep(event: Event) -> None:
+        def publish_and_keep(event: Event, cursor: str = "") -> None:
             journal.published.append((len(journal.written), event))
-            publish(event)
+            publish(event, cursor)
 
         self.bus.publish = publish_and_keep  # type: ignore[method-assign]
         if not previews:

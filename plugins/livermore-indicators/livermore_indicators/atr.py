@@ -21,4 +21,4 @@ class Atr(Indicator):
 
     def update(self, candle: Candle) -> float | None:
         """Take one closed candle."""
-        return self.average.push(self.true_range.push(candle))
+        return self.average.push_or_stay(self.true_range.push(candle))

@@ -34,13 +34,14 @@ class Dmi(Indicator):
     def update(self, candle: Candle) -> tuple[float | None, float, float] | None:
         """Take one closed candle."""
         reach, high, low = self.true_range.push(candle), self.high, self.low
-        self.high, self.low = candle.high, candle.low
+        if reach is not None:
+            self.high, self.low = candle.high, candle.low
         if high is None:
             return None
         up, down = candle.high - high, low - candle.low
-        plus = self.plus.push(up if up > down and up > 0 else 0.0)
-        minus = self.minus.push(down if down > up and down > 0 else 0.0)
-        average = self.range.push(reach)
+        plus = self.plus.push_or_stay(None if reach is None else up if up > down and up > 0 else 0.0)
+        minus = self.minus.push_or_stay(None if reach is None else down if down > up and down > 0 else 0.0)
+        average = self.range.push_or_stay(reach)
         if plus is None or minus is None or average is None or average < NEGLIGIBLE_RANGE * candle.close:
             return None
         both = plus + minus

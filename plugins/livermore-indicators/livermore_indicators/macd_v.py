@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livermore_core import Candle, Ema, Indicator, Rma, settle
+from livermore_core import CARRY, Candle, Ema, Indicator, Rma, settle
 
 NEGLIGIBLE_RANGE = 1e-10
 INNER, OUTER = 50.0, 150.0
@@ -44,7 +44,7 @@ class MacdV(Indicator):
         """Take one closed candle."""
         close, reach = candle.close, self._true_range(candle)
         self.previous = close
-        value = ratio(self.fast.push(close), self.slow.push(close), self.atr.push(reach), close)
+        value = ratio(self.fast.push(close), self.slow.push(close), self.atr.push_or_stay(reach), close)
         if value is None:
             self.neutral_bars, self.stage, self.bars_in_stage = 0, None, 0
             return None
@@ -60,7 +60,9 @@ class MacdV(Indicator):
         value = ratio(self.fast.peek(close), self.slow.peek(close), self.atr.peek(reach), close)
         return None if value is None else self._judged(value, self.signal.peek(value))
 
-    def _true_range(self, candle: Candle) -> float:
+    def _true_range(self, candle: Candle) -> float | None:
+        if candle.source == CARRY:
+            return None
         # Without a previous close the close stands in: it lies within high and low, so it widens nothing.
         previous = candle.close if self.previous is None else self.previous
         return max(candle.high, previous) - min(candle.low, previous)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from importlib import import_module
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+import msgspec
 from msgspec import structs
 
-from livermore_core import Batch, Candle, Context, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost
+from livermore_core import Batch, Candle, Context, Event, IndicatorValue, Series, SeriesChange, SeriesHost
+from livermore_indicators.choosing import chosen
+from livermore_indicators.saved import Memory, Range, Saved
 
-CLOSED, GAP, OPEN = "candle.closed", "candle.gap", "candle.open"
+CLOSED, GAP, OPEN, EMPTY = "candle.closed", "candle.gap", "candle.open", "candle.empty"
 CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
 VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
 WARM_AT_ONCE = 200
@@ -23,13 +25,19 @@ class IndicatorCalculationService:
 
     def __init__(self, context: Context) -> None:
         self._context, self._store = context, context.store
+        self._chosen = chosen(context)
+        self._identities = {each.name: each.identity for each in self._chosen}
         self._hosts: dict[Series, list[SeriesHost]] = {}
-        self._makers = {name: _maker(context, name, given) for name, given in context.indicators.items()}
         # Series with a hole, and up to when all must be known again: their values wait until then.
         self._withheld: dict[Series, int] = {}
         # Series of which a gap may have been announced unheard: their next candle is looked up, not taken.
         self._doubted: set[Series] = set()
         self._published: dict[tuple[Series, str], dict[int, IndicatorValue]] = {}
+        # Indicators that failed on some series; said once of each.
+        self._failed: set[str] = set()
+        # Up to where everything announced was heard, in how many wake-ups; no state is stored while that is not known.
+        self._cursor: str | None = None
+        self._heard = 0
 
     async def start(self) -> None:
         """Warm every indicator on every followed series, then run as a service."""
@@ -37,48 +45,78 @@ class IndicatorCalculationService:
             for symbol in following.symbols:
                 for timeframe in following.timeframes:
                     series = Series(following.name, symbol, timeframe)
-                    self._hosts[series] = [SeriesHost(name, make) for name, make in self._makers.items()]
+                    hosts = [each.host(series) for each in self._chosen if each.runs_on(series)]
+                    if hosts:
+                        self._hosts[series] = hosts
         await self._context.start(self._run, name="indicators", critical=True)
 
     async def _run(self, ready: Callable[[], None]) -> None:
-        with self._context.subscribe({CLOSED, GAP, OPEN, *CHANGES}) as announced:
+        kinds = {CLOSED, GAP, OPEN, *CHANGES} | (
+            {EMPTY} if any(each.empty != "skip" for each in self._chosen) else set()
+        )
+        with self._context.subscribe(kinds) as announced:
             await self._warm_all()
             ready()
             lost = 0
             while True:
-                await self._take(await announced.get())
-                if announced.lost > lost:  # what the bound dropped stands in the store
-                    lost = announced.lost
+                events = await announced.get()
+                self._heard += 1
+                if announced.lost == lost:
+                    self._cursor = announced.cursor or self._cursor
+                    await self._take(events)
+                else:  # what the bound dropped stands in the store
+                    lost, self._cursor = announced.lost, None
+                    await self._take(events)
+                    self._cursor = announced.cursor
                     await self._resync_all()
 
     # ---- warming ----
 
     async def _warm_all(self) -> None:
-        work = _Work()
+        memory = await Memory.read(self._store, self._hosts, {GAP, *CHANGES})
+        self._heard, self._cursor = memory.heard, memory.cursor
+        work, anew = _Work(), Counter[tuple[str, str]]()
         for count, series in enumerate(self._hosts, start=1):
-            told = {value.indicator: value for value in await self._store.values(series)}
-            for host, values in await self._rebuilt(series):
-                # What was told before this run is not told once more, should its candle not be known yet.
-                newest = told.get(host.name)
-                if newest is not None and (not values or newest.time > values[-1].time):
-                    values = [*values, newest]
-                elif values:
-                    work.latest(series, values[-1])
-                self._published[series, host.name] = {value.time: value for value in values}
+            for host in self._hosts[series]:
+                reason = memory.resume(series, host, self._identities[host.name])
+                if reason is not None:
+                    anew[host.name, reason] += 1
+            await self._warm(series, memory, work)
             if count % WARM_AT_ONCE == 0:
                 work = await self._commit(work)
         await self._commit(work)
+        self._cursor = memory.head
+        for (name, reason), number in anew.items():
+            self._context.progress("indicators.replayed", indicator=name, series=number, reason=reason)
 
-    async def _rebuilt(self, series: Series) -> list[tuple[SeriesHost, list[IndicatorValue]]]:
-        """Feed every host anew with what is known without a hole up to now."""
-        hosts = self._hosts[series]
+    async def _warm(self, series: Series, memory: Memory, work: _Work) -> None:
+        """Feed the hosts with what is known without a hole up to now, from their states on where these hold."""
         intervals = list(await self._store.coverage(series))
-        if not intervals or not hosts:
-            return [(host, []) for host in hosts]
-        start, end = intervals[-1]
-        depth = max(host.depth for host in hosts)
-        rows = await self._store.candles(series, last=depth, since=start, until=end)
-        return [(host, host.rebuild(rows[max(0, len(rows) - host.depth) :])) for host in hosts]
+        for host in self._hosts[series]:
+            values = await self._fed(series, host, intervals[-1], memory.changed[series]) if intervals else []
+            # What was told before this run is not told once more, should its candle not be known yet.
+            newest = memory.told[series].get(host.name)
+            if newest is not None and (not values or newest.time > values[-1].time):
+                values = [*values, structs.replace(newest, state=None)]
+            self._published[series, host.name] = {value.time: value for value in values}
+            if values:
+                work.latest(series, values[-1], host)
+
+    async def _fed(
+        self, series: Series, host: SeriesHost, known: Range, changed: Sequence[Range]
+    ) -> list[IndicatorValue]:
+        """Replay what can be replayed of what is known, rebuild else; the values that this gives."""
+        low, high = known
+        first = host.replayed_from or host.fed_from
+        is_younger = not any(start <= host.replayed_from and end > host.fed_from for start, end in changed)
+        deepens = host.seen < host.settle and any(start < host.fed_from for start, _ in changed)
+        if low <= first < high and is_younger and not deepens:
+            rows, feed = await self._store.candles(series, since=host.replay_since, until=high), host.replay
+        else:
+            rows, feed = await self._store.candles(series, last=host.depth, since=low, until=high), host.rebuild
+        with self._isolated(series, host):
+            return feed(rows, high)
+        return []
 
     # ---- listening ----
 
@@ -95,6 +133,8 @@ class IndicatorCalculationService:
                     opens[series] = event.candle
             elif event.kind == CLOSED and not any(series in each for each in (self._withheld, self._doubted, changed)):
                 self._close(series, event.candle, work)
+            elif event.kind == EMPTY and not any(series in each for each in (self._withheld, self._doubted, changed)):
+                self._pass(series, event.time, event.until or event.time, work)
             elif event.kind == GAP:
                 self._withhold(series, event.until or event.time + 1)
             else:
@@ -109,16 +149,27 @@ class IndicatorCalculationService:
         for host in self._hosts[series]:
             if candle is None or candle.time <= host.last:
                 continue
-            value = host.commit(candle)
-            self._note(series, host, value)
-            work.add(series, value, VALUE)
+            with self._isolated(series, host):
+                for value in host.commit_all([candle], 0) if host.empty != "skip" else [host.commit(candle)]:
+                    self._note(series, host, value)
+                    work.add(series, value, VALUE, host)
+
+    def _pass(self, series: Series, start: int, end: int, work: _Work) -> None:
+        """Buckets closed without a trade."""
+        for host in self._hosts[series]:
+            if host.last and start <= host.last + host.width:
+                with self._isolated(series, host):
+                    for value in host.commit_all([], end):
+                        self._note(series, host, value)
+                        work.add(series, value, VALUE, host)
 
     def _preview(self, series: Series, candle: Candle) -> None:
         if series in self._withheld:
             return
         for host in self._hosts[series]:
             if candle.time > host.last:
-                self._context.publish(_event(series, host.peek(candle), PREVIEW))
+                with self._isolated(series, host):
+                    self._context.publish(_event(series, host.peek(candle), PREVIEW))
 
     async def _resync_all(self) -> None:
         work = _Work()
@@ -136,14 +187,10 @@ class IndicatorCalculationService:
         for host in self._hosts[series]:
             # What was fed must still be known without a hole; beyond one, values wait.
             anchor = host.replayed_from or host.fed_from
-            low, high = next(((low, high) for low, high in intervals if low <= anchor < high), intervals[-1])
-            is_younger = not any(start <= host.replayed_from and end > host.fed_from for start, end in ranges)
-            if low <= host.replayed_from < high and is_younger:
-                values = host.replay(await self._store.candles(series, since=host.replayed_from + 1, until=high))
-            else:
-                values = host.rebuild(await self._store.candles(series, last=host.depth, since=low, until=high))
+            known = next(((low, high) for low, high in intervals if low <= anchor < high), intervals[-1])
+            values = await self._fed(series, host, known, ranges)
             self._publish_differences(series, host, values, work)
-            reached = min(reached, high)
+            reached = min(reached, known[1])
         self._doubted.discard(series)
         if reached < max(self._withheld.get(series, 0), intervals[-1][1]):
             self._withhold(series, intervals[-1][1])
@@ -163,11 +210,27 @@ class IndicatorCalculationService:
             if known is None and value.time < min(before, default=0):
                 continue
             if value.time > newest:
-                work.add(series, value, VALUE)
+                work.add(series, value, VALUE, host)
             else:
                 value = structs.replace(value, revision=(known.revision if known is not None else 0) + 1)
-                work.add(series, value, CORRECTED, is_latest=value.time == newest)
+                work.add(series, value, CORRECTED)
             self._note(series, host, value)
+        # The state has changed even where no value has.
+        published = self._published.get((series, host.name))
+        if published:
+            work.latest(series, published[max(published)], host)
+
+    @contextmanager
+    def _isolated(self, series: Series, host: SeriesHost) -> Iterator[None]:
+        """An indicator that fails is left out on this series; the others go on."""
+        try:
+            yield
+        except Exception as error:
+            self._hosts[series] = [each for each in self._hosts[series] if each is not host]
+            if host.name not in self._failed:
+                self._failed.add(host.name)
+                cause = f"{type(error).__name__}: {error}"
+                self._context.progress("indicator.failed", indicator=host.name, series=str(series), cause=cause)
 
     def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
         published = self._published.setdefault((series, host.name), {})
@@ -177,27 +240,39 @@ class IndicatorCalculationService:
 
     async def _commit(self, work: _Work) -> _Work:
         if work.values or work.events:
-            changes = [SeriesChange(series=series, values=list(each.values())) for series, each in work.values.items()]
+            changes = [
+                SeriesChange(series=series, values=[self._with_state(*latest) for latest in each.values()])
+                for series, each in work.values.items()
+            ]
             await self._store.transact(Batch(changes=changes, events=work.events))
             for event in work.events:
                 self._context.publish(event)
         return _Work()
+
+    def _with_state(self, value: IndicatorValue, host: SeriesHost) -> IndicatorValue:
+        """The value as it is stored: with what the next start goes on from."""
+        if self._cursor is None or host.state is None:
+            return value
+        state = msgspec.Raw(host.state.encode())
+        saved = Saved(self._identities[host.name], self._heard, self._cursor, state)
+        return structs.replace(value, state=msgspec.json.encode(saved).decode())
 
 
 class _Work:
     """Values of one wake-up, written together."""
 
     def __init__(self) -> None:
-        self.values: dict[Series, dict[str, IndicatorValue]] = {}
+        self.values: dict[Series, dict[str, tuple[IndicatorValue, SeriesHost]]] = {}
         self.events: list[Event] = []
 
-    def add(self, series: Series, value: IndicatorValue, kind: str, *, is_latest: bool = True) -> None:
-        if is_latest:
-            self.latest(series, value)
+    def add(self, series: Series, value: IndicatorValue, kind: str, host: SeriesHost | None = None) -> None:
+        """Announce a value; with its host, it is the latest one."""
+        if host is not None:
+            self.latest(series, value, host)
         self.events.append(_event(series, value, kind))
 
-    def latest(self, series: Series, value: IndicatorValue) -> None:
-        self.values.setdefault(series, {})[value.indicator] = value
+    def latest(self, series: Series, value: IndicatorValue, host: SeriesHost) -> None:
+        self.values.setdefault(series, {})[value.indicator] = value, host
 
 
 def _event(series: Series, value: IndicatorValue, kind: str) -> Event:
@@ -210,11 +285,3 @@ def _event(series: Series, value: IndicatorValue, kind: str) -> Event:
         revision=value.revision,
         value=value,
     )
-
-
-def _maker(context: Context, name: str, given: Any) -> Callable[[], Indicator]:
-    """How to make the indicator that `[indicators]` calls `name`."""
-    parameters = {key: value for key, value in given.items() if key != "use"}
-    module, _, attribute = context.indicator_types[given.get("use", name)].partition(":")
-    make: Callable[[], Indicator] = partial(getattr(import_module(module), attribute), **parameters)
-    return make

@@ -36,7 +36,7 @@ class SuperTrend(Indicator):
     def update(self, candle: Candle) -> tuple[float, int] | None:
         """Take one closed candle."""
         close, self.close = candle.close if self.close is None else self.close, candle.close
-        atr = self.atr.push(self.true_range.push(candle))
+        atr = self.atr.push_or_stay(self.true_range.push(candle))
         if atr is None:
             return None
         was_down, is_first = self.line == self.upper, self.line is None

@@ -251,6 +251,13 @@ def test_a_file_names_them_as_users_type_them(tmp_path: Path) -> None:
     assert found.history == 500
 
 
+def test_a_line_may_say_on_which_series_it_runs(tmp_path: Path) -> None:
+    text = '[indicators]\nema-200 = { use = "ema", length = 200, symbols = ["BTC-*"], timeframes = ["1h", "4*"] }\n'
+    found = configured(tmp_path / "livermore.toml", text)
+    assert found.indicators["ema-200"]["timeframes"] == ["1h", "4*"]
+    assert found.history == 1273
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -1,0 +1,18 @@
+"""How much of a market a value speaks of: how old it is, and how thinly its series is traded."""
+
+from __future__ import annotations
+
+# Buckets back over which a series is judged.
+WINDOW = 100
+HIGH, MEDIUM = 0.2, 0.5
+
+
+def age(time: int, known_until: int, width: int) -> int:
+    """Buckets that have closed since the one at `time` did; all in UNIX seconds, `width` of the timeframe."""
+    return max(0, (known_until - time) // width - 1)
+
+
+def tier(traded: int, buckets: int) -> str:
+    """`high` where less than a fifth of the buckets had no trade, `medium` less than half, else `low`."""
+    empty = 1.0 - traded / buckets if buckets else 1.0
+    return "high" if empty < HIGH else "medium" if empty < MEDIUM else "low"
