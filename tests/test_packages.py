@@ -16,6 +16,7 @@ from livermore_core.testing import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECTS = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+KELTNER = ROOT / "tests" / "data" / "distributions" / "keltner"
 BROKEN = [ROOT / "tests" / "data" / "distributions" / name for name in ("import_error", "misspelt_hook")]
 
 
@@ -38,6 +39,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--disable-pip-version-check",
     ]
     subprocess.run([*install, "--find-links", str(wheels), "--target", str(target), *names], check=True)
+    return target
+
+
+@pytest.fixture(scope="module")
+def keltner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing but somebody else's package of one file, installed from its wheel."""
+    wheels, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("keltner")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(wheels)]
+    subprocess.run(build, cwd=KELTNER, check=True, capture_output=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(target)]
+    subprocess.run([*install, *map(str, wheels.glob("*.whl"))], check=True, capture_output=True)
     return target
 
 
@@ -134,3 +146,29 @@ async def test_the_example_runs_in_all_three_stages_from_its_wheel(site: Path, t
         assert {value.indicator for value in values} == {"macd-v", "rate-of-change", "rsi", "rsi-5"}
         plain = {value.indicator for value in values if isinstance(value.outputs.get("value"), float)}
         assert plain == {"rate-of-change", "rsi", "rsi-5"}
+
+
+async def test_an_indicator_of_25_lines_is_listed_checked_and_live_with_no_edit_of_the_core(
+    site: Path, keltner: Path, tmp_path: Path
+) -> None:
+    assert len((KELTNER / "keltner_width.py").read_text().splitlines()) <= 25
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    env = {
+        **on_path(site, keltner),
+        "LIVERMORE_INDICATORS": json.dumps({"keltner-width": {}, "wide": {"use": "keltner-width", "multiplier": 3.0}}),
+    }
+    listed = {
+        row["name"]: row
+        for row in json.loads(await answer("indicators", "--list", "--json", env=env, directory=tmp_path))
+    }
+    assert (listed["keltner-width"]["plugin"], listed["keltner-width"]["settle"]) == ("keltner", 230)
+    checked = await answer("check", "indicator", "keltner-width", "--param", "length=10", env=env, directory=tmp_path)
+    assert checked.splitlines()[-1] == "keltner-width passes: 13 checks"
+    async with Program("demo", "--products", "1", "--store", url, env=env, directory=str(tmp_path)) as program:
+        await program.event("ready")
+        await announced(url, "indicator.value")
+        assert await program.stop() == 0
+    async with open_reader(url) as store:
+        values = [value for series in await store.series() for value in await store.values(series)]
+    assert {value.indicator for value in values} == {"keltner-width", "wide"}
+    assert all(isinstance(value.outputs["value"], float) for value in values)
