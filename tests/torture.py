@@ -39,6 +39,7 @@ def one(
     previews_in: int = 1,
 ) -> Outcome:
     """A run of products from busy to nearly dead at all timeframes, with MACD-V."""
+    gc.collect()  # what the run before left behind
     markets = dict(list(MARKETS.items())[len(MARKETS) // products - 1 :: len(MARKETS) // products])
     indicators = {"macd-v": ("livermore_indicators.macd_v:MacdV", slow_macd_v)}
     # A store that need not outlive the run lies in memory where it can.
@@ -61,8 +62,7 @@ def every(seeds: range, run: Callable[[int], Outcome], jobs: int) -> Iterator[Ou
     """The outcome of each seed, as they come."""
     # A run makes millions of objects that live to its end; looking through them again and again frees nothing.
     rarely = partial(gc.set_threshold, 50_000, 20, 100)
-    # What a run leaves behind is never looked through either: its process ends with it.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), rarely, max_tasks_per_child=4) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), rarely) as pool:
         yield from pool.map(run, seeds)
 
 

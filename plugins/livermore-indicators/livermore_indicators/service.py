@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
 from msgspec import structs
 
 from livermore_core import Batch, Candle, Context, Event, IndicatorValue, Series, SeriesChange, SeriesHost
 from livermore_indicators.choosing import chosen
-from livermore_indicators.saved import Memory, Range, Saved
+from livermore_indicators.saved import Memory, Range, saved_text
+from livermore_indicators.work import Work, event_of
 
 CLOSED, GAP, OPEN, EMPTY = "candle.closed", "candle.gap", "candle.open", "candle.empty"
 CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
@@ -75,7 +75,7 @@ class IndicatorCalculationService:
     async def _warm_all(self) -> None:
         memory = await Memory.read(self._store, self._hosts, {GAP, *CHANGES})
         self._heard, self._cursor = memory.heard, memory.cursor
-        work, anew = _Work(), Counter[tuple[str, str]]()
+        work, anew = Work(), Counter[tuple[str, str]]()
         for count, series in enumerate(self._hosts, start=1):
             for host in self._hosts[series]:
                 reason = memory.resume(series, host, self._identities[host.name])
@@ -89,7 +89,7 @@ class IndicatorCalculationService:
         for (name, reason), number in anew.items():
             self._context.progress("indicators.replayed", indicator=name, series=number, reason=reason)
 
-    async def _warm(self, series: Series, memory: Memory, work: _Work) -> None:
+    async def _warm(self, series: Series, memory: Memory, work: Work) -> None:
         """Feed the hosts with what is known without a hole up to now, from their states on where these hold."""
         intervals = list(await self._store.coverage(series))
         for host in self._hosts[series]:
@@ -114,14 +114,16 @@ class IndicatorCalculationService:
             rows, feed = await self._store.candles(series, since=host.replay_since, until=high), host.replay
         else:
             rows, feed = await self._store.candles(series, last=host.depth, since=low, until=high), host.rebuild
-        with self._isolated(series, host):
+        try:
             return feed(rows, high)
-        return []
+        except Exception as error:
+            self._leave_out(series, host, error)
+            return []
 
     # ---- listening ----
 
     async def _take(self, events: list[Event]) -> None:
-        work = _Work()
+        work = Work()
         changed: dict[Series, list[tuple[int, int]]] = {}
         opens: dict[Series, Candle] = {}
         for event in events:
@@ -131,9 +133,9 @@ class IndicatorCalculationService:
             if event.kind == OPEN:
                 if event.candle is not None:  # of many previews the last one counts
                     opens[series] = event.candle
-            elif event.kind == CLOSED and not any(series in each for each in (self._withheld, self._doubted, changed)):
+            elif event.kind == CLOSED and not self._waits(series, changed):
                 self._close(series, event.candle, work)
-            elif event.kind == EMPTY and not any(series in each for each in (self._withheld, self._doubted, changed)):
+            elif event.kind == EMPTY and not self._waits(series, changed):
                 self._pass(series, event.time, event.until or event.time, work)
             elif event.kind == GAP:
                 self._withhold(series, event.until or event.time + 1)
@@ -145,40 +147,56 @@ class IndicatorCalculationService:
         for series, candle in opens.items():
             self._preview(series, candle)
 
-    def _close(self, series: Series, candle: Candle | None, work: _Work) -> None:
+    def _waits(self, series: Series, changed: Mapping[Series, object]) -> bool:
+        return series in self._withheld or series in self._doubted or series in changed
+
+    def _close(self, series: Series, candle: Candle | None, work: Work) -> None:
         for host in self._hosts[series]:
             if candle is None or candle.time <= host.last:
                 continue
-            with self._isolated(series, host):
-                for value in host.commit_all([candle], 0) if host.empty != "skip" else [host.commit(candle)]:
-                    self._note(series, host, value)
-                    work.add(series, value, VALUE, host)
+            try:
+                values = [host.commit(candle)] if host.empty == "skip" else host.commit_all([candle], 0)
+            except Exception as error:
+                self._leave_out(series, host, error)
+                continue
+            self._tell(series, host, values, work)
 
-    def _pass(self, series: Series, start: int, end: int, work: _Work) -> None:
+    def _pass(self, series: Series, start: int, end: int, work: Work) -> None:
         """Buckets closed without a trade."""
         for host in self._hosts[series]:
             if host.last and start <= host.last + host.width:
-                with self._isolated(series, host):
-                    for value in host.commit_all([], end):
-                        self._note(series, host, value)
-                        work.add(series, value, VALUE, host)
+                try:
+                    values = host.commit_all([], end)
+                except Exception as error:
+                    self._leave_out(series, host, error)
+                    continue
+                self._tell(series, host, values, work)
+
+    def _tell(self, series: Series, host: SeriesHost, values: list[IndicatorValue], work: Work) -> None:
+        for value in values:
+            self._note(series, host, value)
+            work.add(series, value, VALUE, host)
 
     def _preview(self, series: Series, candle: Candle) -> None:
         if series in self._withheld:
             return
         for host in self._hosts[series]:
             if candle.time > host.last:
-                with self._isolated(series, host):
-                    self._context.publish(_event(series, host.peek(candle), PREVIEW))
+                try:
+                    value = host.peek(candle)
+                except Exception as error:
+                    self._leave_out(series, host, error)
+                    continue
+                self._context.publish(event_of(series, value, PREVIEW))
 
     async def _resync_all(self) -> None:
-        work = _Work()
+        work = Work()
         for series in self._hosts:
             await self._resync(series, work, EVERYTHING)
         await self._commit(work)
         self._doubted.update(self._hosts)
 
-    async def _resync(self, series: Series, work: _Work, ranges: Sequence[tuple[int, int]]) -> None:
+    async def _resync(self, series: Series, work: Work, ranges: Sequence[tuple[int, int]]) -> None:
         """These ranges changed, or became known: replay what can be replayed, rebuild else, publish what differs."""
         intervals = list(await self._store.coverage(series))
         if not intervals:
@@ -200,7 +218,7 @@ class IndicatorCalculationService:
     def _withhold(self, series: Series, until: int) -> None:
         self._withheld[series] = max(until, self._withheld.get(series, 0))
 
-    def _publish_differences(self, series: Series, host: SeriesHost, values: list[IndicatorValue], work: _Work) -> None:
+    def _publish_differences(self, series: Series, host: SeriesHost, values: list[IndicatorValue], work: Work) -> None:
         before = self._published.get((series, host.name), {})
         newest = max(before, default=0)
         for value in values:
@@ -220,17 +238,13 @@ class IndicatorCalculationService:
         if published:
             work.latest(series, published[max(published)], host)
 
-    @contextmanager
-    def _isolated(self, series: Series, host: SeriesHost) -> Iterator[None]:
-        """An indicator that fails is left out on this series; the others go on."""
-        try:
-            yield
-        except Exception as error:
-            self._hosts[series] = [each for each in self._hosts[series] if each is not host]
-            if host.name not in self._failed:
-                self._failed.add(host.name)
-                cause = f"{type(error).__name__}: {error}"
-                self._context.progress("indicator.failed", indicator=host.name, series=str(series), cause=cause)
+    def _leave_out(self, series: Series, host: SeriesHost, error: Exception) -> None:
+        """An indicator that fails is named, and left out on this series; the others go on."""
+        self._hosts[series] = [each for each in self._hosts[series] if each is not host]
+        if host.name not in self._failed:
+            self._failed.add(host.name)
+            cause = f"{type(error).__name__}: {error}"
+            self._context.progress("indicator.failed", indicator=host.name, series=str(series), cause=cause)
 
     def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
         published = self._published.setdefault((series, host.name), {})
@@ -238,50 +252,21 @@ class IndicatorCalculationService:
         while published and (oldest := next(iter(published))) <= host.replayed_from:
             del published[oldest]
 
-    async def _commit(self, work: _Work) -> _Work:
+    async def _commit(self, work: Work) -> Work:
         if work.values or work.events:
+            cursor = None if self._cursor is None else json.dumps(self._cursor)
             changes = [
-                SeriesChange(series=series, values=[self._with_state(*latest) for latest in each.values()])
+                SeriesChange(series=series, values=[self._stored(*latest, cursor) for latest in each.values()])
                 for series, each in work.values.items()
             ]
             await self._store.transact(Batch(changes=changes, events=work.events))
             for event in work.events:
                 self._context.publish(event)
-        return _Work()
+        return Work()
 
-    def _with_state(self, value: IndicatorValue, host: SeriesHost) -> IndicatorValue:
-        """The value as it is stored: with what the next start goes on from."""
-        if self._cursor is None or host.state is None:
+    def _stored(self, value: IndicatorValue, host: SeriesHost, cursor: str | None) -> IndicatorValue:
+        """The value with what the next start goes on from."""
+        state = host.state
+        if cursor is None or state is None:
             return value
-        state = msgspec.Raw(host.state.encode())
-        saved = Saved(self._identities[host.name], self._heard, self._cursor, state)
-        return structs.replace(value, state=msgspec.json.encode(saved).decode())
-
-
-class _Work:
-    """Values of one wake-up, written together."""
-
-    def __init__(self) -> None:
-        self.values: dict[Series, dict[str, tuple[IndicatorValue, SeriesHost]]] = {}
-        self.events: list[Event] = []
-
-    def add(self, series: Series, value: IndicatorValue, kind: str, host: SeriesHost | None = None) -> None:
-        """Announce a value; with its host, it is the latest one."""
-        if host is not None:
-            self.latest(series, value, host)
-        self.events.append(_event(series, value, kind))
-
-    def latest(self, series: Series, value: IndicatorValue, host: SeriesHost) -> None:
-        self.values.setdefault(series, {})[value.indicator] = value, host
-
-
-def _event(series: Series, value: IndicatorValue, kind: str) -> Event:
-    return Event(
-        kind=kind,
-        exchange=series.exchange,
-        symbol=series.symbol,
-        timeframe=series.timeframe,
-        time=value.time,
-        revision=value.revision,
-        value=value,
-    )
+        return structs.replace(value, state=saved_text(self._identities[host.name], self._heard, cursor, state))

@@ -1,0 +1,34 @@
+"""What one wake-up of the service brings: the latest values and the announcements, written together."""
+
+from __future__ import annotations
+
+from livermore_core import Event, IndicatorValue, Series, SeriesHost
+
+
+class Work:
+    """Values of one wake-up, written together."""
+
+    def __init__(self) -> None:
+        self.values: dict[Series, dict[str, tuple[IndicatorValue, SeriesHost]]] = {}
+        self.events: list[Event] = []
+
+    def add(self, series: Series, value: IndicatorValue, kind: str, host: SeriesHost | None = None) -> None:
+        """Announce a value; with its host, it is the latest one."""
+        if host is not None:
+            self.latest(series, value, host)
+        self.events.append(event_of(series, value, kind))
+
+    def latest(self, series: Series, value: IndicatorValue, host: SeriesHost) -> None:
+        self.values.setdefault(series, {})[value.indicator] = value, host
+
+
+def event_of(series: Series, value: IndicatorValue, kind: str) -> Event:
+    return Event(
+        kind=kind,
+        exchange=series.exchange,
+        symbol=series.symbol,
+        timeframe=series.timeframe,
+        time=value.time,
+        revision=value.revision,
+        value=value,
+    )
