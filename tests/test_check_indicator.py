@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from livermore_core import Batch, Series, SeriesChange
+from livermore_core import Batch, Candle, Indicator, Series, SeriesChange
 from livermore_core.cli import check
 from livermore_core.cli.candle_file import read_candles
 from livermore_core.cli.group import run
 from livermore_core.cli.loading import tolerant_plugins
+from livermore_core.conformance import promises
 from livermore_core.conformance.series import market
 from livermore_core.conformance.settling import TOLERANCES
 from livermore_core.store.sqlite import open_store
@@ -184,6 +185,24 @@ def test_each_fault_is_caught_by_the_check_that_is_meant_for_it(name: str, check
     found = checked(name, fails=True)
     assert words in found[meant]["detail"]
     assert {check for check, row in found.items() if row["result"] == "fail"} == {meant} | BESIDES.get(name, set())
+
+
+class Handle(Indicator):
+    """Holds what no text can hold."""
+
+    dumps = False
+
+    def __init__(self) -> None:
+        self.handle = object()
+
+    def update(self, candle: Candle) -> float:
+        return candle.close
+
+
+def test_one_that_says_it_is_never_dumped_is_believed() -> None:
+    assert promises.dumps(Handle, market(20), [5]) == "never dumped, as it says: its candles are replayed"
+    with pytest.raises(TypeError):
+        Handle().dump()
 
 
 # ---- wrong input ----

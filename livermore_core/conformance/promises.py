@@ -114,7 +114,9 @@ def corrections(make: Make, rows: Sequence[Candle], at: int) -> str:
 
 
 def dumps(make: Make, rows: Sequence[Candle], splits: Sequence[int]) -> str:
-    """What was dumped at a split and loaded into a new one goes on to the bit."""
+    """What was dumped at a split and loaded into a new one goes on to the bit, unless it says that it is not dumped."""
+    if not make().dumps:
+        return "never dumped, as it says: its candles are replayed"
     whole = run(make(), rows)
     for split in splits:
         one, other = make(), make()

@@ -19,7 +19,8 @@ class Indicator(Block):
     longer depends on where history began (both may be set in the constructor, from its parameters). `cumulative` is a
     sum without an end: its level counts from where history began, for ever, and `settle` is about its changes.
     `wants_empty`: it runs by the clock, and is given what stands for buckets without trades too (volume 0, the close
-    before as price). `dumps` is False where the state is not in the attributes alone: a restart replays candles then.
+    before as price). `dumps` is False where the state cannot be written out: `dump` raises TypeError, and a restart
+    replays candles.
     """
 
     outputs: tuple[str, ...] = ("value",)
