@@ -19,6 +19,8 @@ from livermore_core.version import __version__
 
 BUILT_IN = {"sqlite": "livermore_core.built_in"}
 CAUSE_LENGTH = 300
+# Names that a message tells of; a plugin may offer hundreds.
+MOST_TOLD = 30
 
 Implementation = tuple["Plugin", Callable[..., Any], tuple[str, ...]]
 
@@ -95,7 +97,9 @@ class Plugins:
         plugin = self.absent(name)
         if plugin is not None:
             return f"unknown {kind}: plugin {plugin.name!r} ({plugin.source}) is {plugin.state} {plugin.cause}".strip()
-        return f"unknown {kind}{near(name, known)}; installed: {', '.join(known) or 'none'}"
+        told = ", ".join([*known][:MOST_TOLD]) or "none"
+        more = f" and {len(known) - MOST_TOLD} more" if len(known) > MOST_TOLD else ""
+        return f"unknown {kind}{near(name, known)}; installed: {told}{more}"
 
     def add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         """Load one plugin; on any failure it is listed as broken and leaves nothing behind."""

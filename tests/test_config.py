@@ -526,6 +526,24 @@ def test_every_key_is_described(plugins: Plugins) -> None:
     assert all(row["meaning"] for row in rows.values())
 
 
+def test_types_whose_names_have_a_dot_are_in_the_sample_by_an_example(plugins: Plugins, file: Path) -> None:
+    dotted = [IndicatorType(f"bridge.{name}", "", f"{HERE}:Average") for name in ("fast", "slow")]
+    add(plugins, "bridge", register_indicators=lambda: dotted)
+    text = sample(plugins)
+    assert '# mine = { use = "bridge.fast" }' in text
+    assert "# bridge." not in text
+    file.write_text(re.sub("^# ", "", text, flags=re.MULTILINE))
+    assert load(plugins, file=file, environ={}, timeframes=["1m", "5m"]).indicators["mine"] == {"use": "bridge.fast"}
+
+
+def test_of_hundreds_of_names_a_message_tells_the_first_and_how_many_more(plugins: Plugins, file: Path) -> None:
+    many = [IndicatorType(f"bridge.{number:03}", "", f"{HERE}:Average") for number in range(200)]
+    add(plugins, "bridge", register_indicators=lambda: many)
+    file.write_text("[indicators]\nbridge = {}\n")
+    with pytest.raises(ConfigurationError, match=r"installed: average, bridge\.000, .*, bridge\.028 and 172 more$"):
+        load(plugins, file=file, environ={})
+
+
 def test_the_sample_is_inactive_and_with_its_marks_taken_away_it_is_accepted(plugins: Plugins, file: Path) -> None:
     text = sample(plugins)
     assert tomllib.loads(text) == {}

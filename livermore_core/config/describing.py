@@ -54,7 +54,11 @@ def sample(plugins: Plugins) -> str:
         for key, leaf in fields(model).items():
             lines += [] if leaf.is_secret else _lines(key, leaf)
     lines += ["# [indicators]", f"## a name with its {INDICATORS}"]
-    lines += [*(f"# {name} = {{}}" for name in plugins.indicators), "", "# [plugins]", ""]
+    # In a file a dot begins a table below: a type that has one is named by `use` alone.
+    dotted = [name for name in plugins.indicators if "." in name]
+    lines += [f"# {name} = {{}}" for name in plugins.indicators if name not in dotted]
+    lines += [f'# mine = {{ use = "{dotted[0]}" }}'] if dotted else []
+    lines += ["", "# [plugins]", ""]
     for name, leaf in fields(PluginSettings).items():
         lines += _lines(name, leaf)
     return "\n".join(lines).rstrip() + "\n"
