@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-indicators -e plugins/livermore-simulator
+EXTRA := -e plugins/livermore-talib
 PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
-PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator
+PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator -p livermore_talib
 
 .PHONY: run test torture kill fuzz mutants lint bench check clean
 
@@ -50,7 +51,7 @@ $(VENV)/installed: $(PROJECTS)
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(BUNDLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(BUNDLED) $(EXTRA)
 	touch $@
 
 clean:

@@ -17,7 +17,9 @@ from livermore_core.store.sqlite_file import path_of
 
 CRASHES = 5
 WITHIN = 600.0
-BUNDLED = frozenset({"livermore", "livermore-coinbase", "livermore-indicators", "livermore-simulator"})
+BUNDLED = frozenset(
+    {"livermore", "livermore-coinbase", "livermore-indicators", "livermore-simulator", "livermore-talib"}
+)
 
 
 @contextmanager

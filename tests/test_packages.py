@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from livermore_core import __version__, open_reader
+from livermore_core.starts import BUNDLED
 from livermore_core.testing import Program
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,9 +79,14 @@ def test_all_distributions_have_one_version_and_the_licence() -> None:
         assert (project / "README.md").read_text().startswith("# ")
 
 
+def test_a_safe_start_knows_every_distribution_of_this_repository_but_the_example() -> None:
+    names = {tomllib.loads((project / "pyproject.toml").read_text())["project"]["name"] for project in PROJECTS}
+    assert names - {"livermore-example"} == BUNDLED
+
+
 def test_the_extras_of_the_root_never_name_the_example() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {"coinbase", "indicators", "simulator", "all"} <= extras.keys()
+    assert {"coinbase", "indicators", "simulator", "talib", "all"} <= extras.keys()
     assert "livermore-example" not in str(extras)
 
 
