@@ -50,7 +50,7 @@ class Stopwatch(Subscription):
         self.times: Times = defaultdict(list)
         self.pending: dict[str, tuple[int, float]] = {}
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: Event, cursor: str) -> None:
         if event.timeframe != "1m":
             return
         if event.kind == OPEN and event.candle is not None:

@@ -69,7 +69,8 @@ class Memory:
         """Let the host go on from its state. Why it cannot, None where it does or where there is nothing yet."""
         saved = self._states.get((series, host.name))
         if saved is None:
-            return "no state that holds" if host.name in self.told[series] else None
+            why = "no state that holds" if host.head.dumps else "its state cannot be written out"
+            return why if host.name in self.told[series] else None
         if bytes(saved.identity).decode() != identity:
             return "another version or other parameters"
         try:

@@ -22,10 +22,11 @@ from livermore_indicators import (
     plugin,
 )
 
-from livermore_core import Candle, ConfigurationError, Indicator
+from livermore_core import Candle, ConfigurationError, Indicator, Series
 from livermore_core.config import load
 from livermore_core.contributions import resolve
 from livermore_core.plugins import load as load_plugins
+from livermore_core.testing import MemoryExchange, MemoryStore, harness, run_virtual
 from livermore_core.testing.indicator_contract import candles
 
 MONDAY, DAY = 1_704_067_200, 86_400
@@ -256,6 +257,32 @@ def test_a_line_may_say_on_which_series_it_runs(tmp_path: Path) -> None:
     found = configured(tmp_path / "livermore.toml", text)
     assert found.indicators["ema-200"]["timeframes"] == ["1h", "4*"]
     assert found.history == 1273
+
+
+def test_a_longer_average_deepens_the_history_and_only_what_is_missing_is_fetched(tmp_path: Path) -> None:
+    now, busy = 1_704_270_000.0, Series("memory", "AAA-USD", "5m")
+    lines = ("macd-v = {}", 'macd-v = {}\nema-200 = { use = "ema", length = 200 }')
+
+    async def starts() -> list[tuple[list[tuple[str, str, int, int]], int]]:
+        """The requests of each start, and how many candles there are after it."""
+        client = MemoryExchange({"AAA-USD": 20.0}, start=now, history=9 * 86_400, until=now + 600, seed=3)
+        store, found = MemoryStore(), []
+        for line in (*lines, lines[-1]):
+            depth = configured(tmp_path / "livermore.toml", f"[indicators]\n{line}\n").history
+            client.requests.clear()
+            frames = {"timeframes": ("1m", "5m"), "backfill_timeframes": ("5m",)}
+            async with harness(client, store, depth=depth, **frames) as kit:
+                await kit.following.backfill(kit.context)
+            found.append((client.requests.copy(), await store.count(busy, 0, int(now))))
+        return found
+
+    (first, few), (deeper, many), (again, as_many) = run_virtual(starts())
+    assert 300 <= few < 900
+    assert 1273 <= many == as_many
+    oldest = min(start for _, timeframe, start, _ in first if timeframe == "5m")
+    assert deeper
+    assert max(end for _, timeframe, _, end in deeper if timeframe == "5m") <= oldest
+    assert again == []
 
 
 @pytest.mark.parametrize(
