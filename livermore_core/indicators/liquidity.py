@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # Buckets back over which a series is judged.
 WINDOW = 100
-HIGH, MEDIUM = 0.2, 0.5
 
 
 def age(time: int, known_until: int, width: int) -> int:
@@ -14,5 +13,7 @@ def age(time: int, known_until: int, width: int) -> int:
 
 def tier(traded: int, buckets: int) -> str:
     """`high` where less than a fifth of the buckets had no trade, `medium` less than half, else `low`."""
-    empty = 1.0 - traded / buckets if buckets else 1.0
-    return "high" if empty < HIGH else "medium" if empty < MEDIUM else "low"
+    empty = buckets - traded
+    if 5 * empty < buckets:
+        return "high"
+    return "medium" if 2 * empty < buckets else "low"
