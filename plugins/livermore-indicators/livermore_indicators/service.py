@@ -51,22 +51,19 @@ class IndicatorCalculationService:
         await self._context.start(self._run, name="indicators", critical=True)
 
     async def _run(self, ready: Callable[[], None]) -> None:
-        kinds = {CLOSED, GAP, OPEN, *CHANGES} | (
-            {EMPTY} if any(each.empty != "skip" for each in self._chosen) else set()
-        )
-        with self._context.subscribe(kinds) as announced:
+        by_the_clock = {EMPTY} if any(each.empty != "skip" for each in self._chosen) else set()
+        with self._context.subscribe({CLOSED, GAP, OPEN, *CHANGES, *by_the_clock}) as announced:
             await self._warm_all()
             ready()
             lost = 0
             while True:
                 events = await announced.get()
                 self._heard += 1
-                if announced.lost == lost:
-                    self._cursor = announced.cursor or self._cursor
-                    await self._take(events)
-                else:  # what the bound dropped stands in the store
-                    lost, self._cursor = announced.lost, None
-                    await self._take(events)
+                has_lost, lost = announced.lost > lost, announced.lost
+                # No state is stored before what the bound dropped is read from the store.
+                self._cursor = None if has_lost else announced.cursor or self._cursor
+                await self._take(events)
+                if has_lost:
                     self._cursor = announced.cursor
                     await self._resync_all()
 
