@@ -14,8 +14,9 @@ class MacdV(Indicator):
     """100 * (EMA(close, fast) - EMA(close, slow)) / ATR(atr), in points; ATR is Wilder's average of the true range.
 
     Signal: EMA of it; histogram: MACD-V minus signal. Undefined while ATR < 1e-10 * close. `zone` needs only the value,
-    `stage` the signal too; `ranging` after `ranging_bars` values within -50..50. Source: A. Spiroglou, MACD-V (NAAIM
-    Founders Award 2022); averages as TradingView computes them. All lengths are candles >= 1.
+    `stage` the signal too; `ranging` after `ranging_bars` values within -50..50. All lengths are candles >= 1; an `atr`
+    shorter than half of `slow` forgets what moved, in a market that stands still, before the averages do: the value
+    then grows without bound. Source: A. Spiroglou, MACD-V (NAAIM Founders Award 2022); averages as TradingView's.
     """
 
     outputs = ("macd_v", "signal", "histogram", "zone", "stage", "bars_in_stage")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 import pytest
 from livermore_indicators import IndicatorCalculationService, MacdV
@@ -13,7 +14,9 @@ from msgspec import structs
 from livermore_core import Batch, Candle, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost
 from livermore_core.bus import BOUND
 from livermore_core.indicators.host import HORIZON
+from livermore_core.store.sqlite import open_store
 from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
+from livermore_core.testing.inline_executor import InlineExecutor
 
 START = 1_704_270_034.0
 MARKETS = {"AAA-USD": 2.0, "BBB-USD": 30.0, "CCC-USD": 200.0}
@@ -121,20 +124,24 @@ EVERY_KIND = {
 
 
 @pytest.mark.parametrize(("history", "empty"), [(3600, "carry"), (3 * 86_400, "skip")])
-def test_a_restart_goes_on_bit_for_bit_sums_without_end_included_I6(history: int, empty: str) -> None:
+def test_a_restart_goes_on_bit_for_bit_sums_without_end_included_I6(history: int, empty: str, tmp_path: Path) -> None:
     """Held against a run that never stopped, at a market so young that nothing can be rebuilt, and at an old one."""
 
     async def lived(pause: bool) -> tuple[dict[tuple[Series, str, int], IndicatorValue], list[str]]:
         client = MemoryExchange(MARKETS, start=START, history=history, until=START + 7200, seed=7)
-        store, values, said = MemoryStore(), {}, []
+        url, values, said = f"sqlite:///{tmp_path}/{pause}.sqlite", {}, []
         frames = ("1m", "5m")
         own = {"indicators": {name: {} for name in EVERY_KIND}, "indicator_types": EVERY_KIND, "empty_buckets": empty}
         for _ in range(2 if pause else 1):
-            async with harness(client, store, timeframes=frames, backfill_timeframes=frames, **own) as found:
+            async with (
+                open_store(url, executor=InlineExecutor()) as store,
+                harness(client, store, timeframes=frames, backfill_timeframes=frames, **own) as found,
+            ):
                 await stages(found)
                 await asyncio.sleep(1800 if pause else 3600)
-            said = [event for _, event, _ in found.said]
-        for _, event in await store.events(limit=1_000_000):
+                said = [event for _, event, _ in found.said]
+                events = await store.events(limit=1_000_000)
+        for _, event in events:
             if event.value is not None and event.time > START + 1900:
                 values[event.series, event.value.indicator, event.time] = structs.replace(event.value, revision=0)
         return values, said
