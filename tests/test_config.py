@@ -341,6 +341,8 @@ def test_any_bytes_are_settings_or_a_configuration_error_F1(tmp_path: Path) -> N
             '[indicators]\nfast = { use = "avrage" }',
             "indicators.fast: unknown indicator, did you mean 'average'?; installed: average, macd-v",
         ),
+        ("[indicators.macd-v]\nlength = 'ten'", "indicators.macd-v.length: must be a whole number, is 'ten'"),
+        ("[indicators.macd-v]\nlength = true", "indicators.macd-v.length: must be a whole number, is true"),
         (
             "[indicators.macd-v]\nsymbols = 'BTC-*'",
             'indicators.macd-v.symbols: must be a list of globs, e.g. ["BTC-*"] or ["1h", "4h"]',

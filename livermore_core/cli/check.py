@@ -80,11 +80,12 @@ def _maker(name: str, typed: Sequence[str], file: Path | None) -> Callable[[], I
     from functools import partial
 
     from livermore_core.cli.indicator_types import code_of, tell_broken
+    from livermore_core.cli.parameters import given_of
 
     plugins = tolerant_plugins(file)
     tell_broken(plugins)
     code = code_of(plugins, name)
-    given = code.parameters.given(typed)
+    given = given_of(code.parameters, typed)
     if given:
         _try_out(name, partial(code.make, **given))
     return partial(code.make, **given)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from livermore_core.cli.output import show
-from livermore_core.cli.parameters import Parameter, Parameters, parameters_of
+from livermore_core.config.constructors import Constructor, Parameter, constructor_of
 from livermore_core.errors import LivermoreError, PluginError
 from livermore_core.masking import harmless
 from livermore_core.plugins import Plugins, blamed
@@ -20,7 +20,7 @@ class IndicatorCode(NamedTuple):
     """The class of an indicator, or whatever makes one, and what it takes."""
 
     make: Any
-    parameters: Parameters
+    parameters: Constructor
 
 
 def code_of(plugins: Plugins, name: str) -> IndicatorCode:
@@ -30,7 +30,7 @@ def code_of(plugins: Plugins, name: str) -> IndicatorCode:
     make = plugins.code("register_indicators", name, plugins.indicators[name].reference)
     owner = plugins.owner("register_indicators", name)
     with blamed(f"plugin {owner.name!r} ({owner.source}): indicator {name!r} cannot be made", PluginError):
-        return IndicatorCode(make, parameters_of(make))
+        return IndicatorCode(make, constructor_of(make))
 
 
 def tell_broken(plugins: Plugins) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-import inspect
 import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from livermore_core.config.constructors import WORDS, Constructor, constructor_of
 from livermore_core.config.settings import DEEPEST_HISTORY, USUAL_DEPTH, USUAL_INDICATOR
-from livermore_core.config.shape import Shape
+from livermore_core.config.shape import LONGEST, Shape
 from livermore_core.contributions import INDICATOR_KEYS
 from livermore_core.errors import LivermoreError, near
 from livermore_core.plugins import Plugins
@@ -69,11 +69,8 @@ class IndicatorRules:
                 return 0
         try:
             make = self.plugins.code("register_indicators", kind, self.plugins.indicators[kind].reference)
-            known = _parameters_of(make)
-            unknown = [key for key in parameters if known is not None and key not in known]
-            for key in unknown:
-                self.shape.problem((*path, key), f"unknown parameter of {kind}{near(key, known or ())}")
-            need = 0 if unknown else int(getattr(make(**parameters), "settle", 0) or 0)
+            wrong = self._wrong(path, kind, constructor_of(make), parameters)
+            need = 0 if wrong else int(getattr(make(**parameters), "settle", 0) or 0)
         except (LivermoreError, TypeError, ValueError, ArithmeticError) as error:
             self.shape.problem(path, " ".join(str(error).split()))
             return 0
@@ -82,10 +79,14 @@ class IndicatorRules:
             return 0
         return need
 
-
-def _parameters_of(make: Any) -> list[str] | None:
-    """The names that a constructor takes; None where it takes any."""
-    parameters = inspect.signature(make).parameters.values()
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return None
-    return [each.name for each in parameters]
+    def _wrong(self, path: tuple[str, ...], kind: str, taken: Constructor, given: Mapping[str, Any]) -> bool:
+        """Whether a name is unknown, or a value not of the type that the constructor tells."""
+        before = len(self.shape.problems)
+        for key, value in given.items():
+            known = taken.known.get(key)
+            if known is not None and not known.takes(value):
+                said = str(value).lower() if isinstance(value, bool) else repr(value)[:LONGEST]
+                self.shape.problem((*path, key), f"must be {WORDS[known.type]}, is {said}")
+            elif known is None and not taken.is_open:
+                self.shape.problem((*path, key), f"unknown parameter of {kind}{near(key, taken.known)}")
+        return len(self.shape.problems) > before

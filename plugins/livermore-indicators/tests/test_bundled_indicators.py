@@ -290,7 +290,7 @@ def test_a_longer_average_deepens_the_history_and_only_what_is_missing_is_fetche
     [
         ("rsi = { length = 0 }", "indicators.rsi: length must be at least 1, was 0"),
         ("rsi = { lenght = 5 }", "indicators.rsi.lenght: unknown parameter of rsi, did you mean 'length'?"),
-        ("rsi = { length = 5.5 }", "indicators.rsi: length must be a whole number of candles, was 5.5"),
+        ("rsi = { length = 5.5 }", "indicators.rsi.length: must be a whole number, is 5.5"),
         ("bollinger = { multiplier = 1e200 }", "indicators.bollinger: multiplier must be above 0 and at most 1000"),
         ("supertrend = { factor = 1000 }", "indicators.supertrend: needs 10000112 candles, more than the 100000"),
         ("vwap = { anchor = 'month' }", 'indicators.vwap: anchor must be "day", "week" or a time like'),
