@@ -52,6 +52,10 @@ class SeriesHost:
         """The candles from this time on are what `replay` takes."""
         return self._base.last + 1 if self._base.last else self.fed_from
 
+    def changes_below(self, ranges: Iterable[tuple[int, int]]) -> bool:
+        """Whether a change of one of these [start, end) needs a `rebuild`."""
+        return any(start <= self.replayed_from and end > self.fed_from for start, end in ranges)
+
     def commit(self, candle: Candle) -> IndicatorValue:
         """Take the next closed candle, later than all before."""
         if not self.seen:

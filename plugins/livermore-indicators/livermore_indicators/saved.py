@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -15,54 +15,52 @@ Range = tuple[int, int]
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """`identity` says of what it is the state; all that was announced up to `cursor`, in `heard` wake-ups, is in it."""
+    """`identity` says of what it is the state; wake-up `heard` of its run knew all up to `cursor`."""
 
     identity: msgspec.Raw
+    run: int
     heard: int
     cursor: str
     host: msgspec.Raw
 
 
-def saved_text(identity: str, heard: int, cursor: str, host: str) -> str:
+def saved_text(identity: str, run: int, heard: int, cursor: str, host: str) -> str:
     """A Saved of these JSON texts as one: written by hand because every value that is stored has one."""
-    return f'{{"identity":{identity},"heard":{heard},"cursor":{cursor},"host":{host}}}'
+    return f'{{"identity":{identity},"run":{run},"heard":{heard},"cursor":{cursor},"host":{host}}}'
 
 
 class Memory:
-    """What the values of the run before remember.
+    """What the values of the runs before remember.
 
-    One service hears everything in order and writes what a wake-up brought in one transaction, so what the newest
-    state has heard is true of all of them. `cursor` is None where that is no longer in the log; `head` is its end now.
+    A run hears everything in order and writes what a wake-up brought in one transaction, so what its newest state has
+    heard is true of all its states. `run` is the number of the new one, `head` the end of the log as it begins.
     """
 
     def __init__(self) -> None:
         self.told: dict[Series, dict[str, IndicatorValue]] = {}
-        # What was announced since, by series: ranges that changed under a state.
-        self.changed: dict[Series, list[Range]] = defaultdict(list)
-        self.heard = 0
+        self.run = 1
         self.head = ""
-        self.cursor: str | None = None
         self._states: dict[tuple[Series, str], Saved] = {}
+        # Ranges that were announced as changed after all that a run has heard.
+        self._changed: dict[tuple[int, Series], list[Range]] = defaultdict(list)
 
     @classmethod
-    async def read(cls, store: CandleStore, series: Iterable[Series], kinds: Collection[str]) -> Memory:
-        """Read the values of `series`, and what of `kinds` was announced since they were written."""
+    async def read(
+        cls, store: CandleStore, hosts: Mapping[Series, Iterable[SeriesHost]], kinds: Collection[str]
+    ) -> Memory:
+        """Read the values of these, and what of `kinds` was announced since they were written."""
         memory = cls()
         memory.head = await store.head()
-        for each in series:
-            memory.told[each] = {value.indicator: value for value in await store.values(each)}
-            for value in memory.told[each].values():
-                memory._remember(each, value)
-        newest = max(memory._states.values(), key=lambda saved: saved.heard, default=None)
-        if newest is None:
-            memory.cursor = memory.head
-            return memory
-        memory.heard = newest.heard
-        try:
-            await memory._listen(store, newest.cursor, kinds)
-            memory.cursor = newest.cursor
-        except CursorExpiredError:
-            memory._states.clear()
+        for series, each in hosts.items():
+            memory.told[series] = {value.indicator: value for value in await store.values(series)}
+            for name in {host.name for host in each} & memory.told[series].keys():
+                memory._remember(series, memory.told[series][name])
+        newest: dict[int, Saved] = {}
+        for saved in memory._states.values():
+            newest[saved.run] = max(newest.get(saved.run, saved), saved, key=lambda each: each.heard)
+        memory.run = 1 + max(newest, default=0)
+        for saved in newest.values():
+            await memory._listen(store, saved, kinds)
         return memory
 
     def resume(self, series: Series, host: SeriesHost, identity: str) -> str | None:
@@ -77,7 +75,12 @@ class Memory:
             host.resume(bytes(saved.host).decode())
         except (ValueError, msgspec.DecodeError) as error:
             return str(error)
-        return None
+        return "candles below it have changed" if host.changes_below(self.changed(series, host)) else None
+
+    def changed(self, series: Series, host: SeriesHost) -> Sequence[Range]:
+        """The ranges that changed under the state of a host."""
+        saved = self._states.get((series, host.name))
+        return self._changed[saved.run, series] if saved is not None else ()
 
     def _remember(self, series: Series, value: IndicatorValue) -> None:
         # What another version wrote otherwise is no state.
@@ -85,9 +88,13 @@ class Memory:
             if value.state is not None:
                 self._states[series, value.indicator] = msgspec.json.decode(value.state, type=Saved)
 
-    async def _listen(self, store: CandleStore, cursor: str, kinds: Collection[str]) -> None:
-        while page := await store.events(cursor, READ_AT_ONCE):
-            cursor = page[-1][0]
-            for _, event in page:
-                if event.kind in kinds:
-                    self.changed[event.series].append((event.time, event.until or event.time + 1))
+    async def _listen(self, store: CandleStore, newest: Saved, kinds: Collection[str]) -> None:
+        cursor = newest.cursor
+        try:
+            while page := await store.events(cursor, READ_AT_ONCE):
+                cursor = page[-1][0]
+                for _, event in page:
+                    if event.kind in kinds:
+                        self._changed[newest.run, event.series].append((event.time, event.until or event.time + 1))
+        except CursorExpiredError:  # nobody knows any more what changed
+            self._states = {key: saved for key, saved in self._states.items() if saved.run != newest.run}

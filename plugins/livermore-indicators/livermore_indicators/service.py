@@ -33,11 +33,12 @@ class IndicatorCalculationService:
         # Series of which a gap may have been announced unheard: their next candle is looked up, not taken.
         self._doubted: set[Series] = set()
         self._published: dict[tuple[Series, str], dict[int, IndicatorValue]] = {}
-        # Indicators that failed on some series; said once of each.
+        # Indicators that failed on some series, said once of each; and those whose stored state is not to be believed.
         self._failed: set[str] = set()
+        self._gone: list[tuple[Series, str]] = []
         # Up to where everything announced was heard, in how many wake-ups; no state is stored while that is not known.
         self._cursor: str | None = None
-        self._heard = 0
+        self._run_number = self._heard = 0
 
     async def start(self) -> None:
         """Warm every indicator on every followed series, then run as a service."""
@@ -71,7 +72,7 @@ class IndicatorCalculationService:
 
     async def _warm_all(self) -> None:
         memory = await Memory.read(self._store, self._hosts, {GAP, *CHANGES})
-        self._heard, self._cursor = memory.heard, memory.cursor
+        self._run_number, self._cursor = memory.run, memory.head
         work, anew = Work(), Counter[tuple[str, str]]()
         for count, series in enumerate(self._hosts, start=1):
             for host in self._hosts[series]:
@@ -82,7 +83,6 @@ class IndicatorCalculationService:
             if count % WARM_AT_ONCE == 0:
                 work = await self._commit(work)
         await self._commit(work)
-        self._cursor = memory.head
         for (name, reason), number in anew.items():
             self._context.progress("indicators.replayed", indicator=name, series=number, reason=reason)
 
@@ -90,7 +90,7 @@ class IndicatorCalculationService:
         """Feed the hosts with what is known without a hole up to now, from their states on where these hold."""
         intervals = list(await self._store.coverage(series))
         for host in self._hosts[series]:
-            values = await self._fed(series, host, intervals[-1], memory.changed[series]) if intervals else []
+            values = await self._fed(series, host, intervals[-1], memory.changed(series, host)) if intervals else []
             # What was told before this run is not told once more, should its candle not be known yet.
             newest = memory.told[series].get(host.name)
             if newest is not None and (not values or newest.time > values[-1].time):
@@ -105,9 +105,8 @@ class IndicatorCalculationService:
         """Replay what can be replayed of what is known, rebuild else; the values that this gives."""
         low, high = known
         first = host.replayed_from or host.fed_from
-        is_younger = not any(start <= host.replayed_from and end > host.fed_from for start, end in changed)
         deepens = host.seen < host.settle and any(start < host.fed_from for start, _ in changed)
-        if low <= first < high and is_younger and not deepens:
+        if low <= first < high and not host.changes_below(changed) and not deepens:
             rows, feed = await self._store.candles(series, since=host.replay_since, until=high), host.replay
         else:
             rows, feed = await self._store.candles(series, last=host.depth, since=low, until=high), host.rebuild
@@ -238,6 +237,7 @@ class IndicatorCalculationService:
     def _leave_out(self, series: Series, host: SeriesHost, error: Exception) -> None:
         """An indicator that fails is named, and left out on this series; the others go on."""
         self._hosts[series] = [each for each in self._hosts[series] if each is not host]
+        self._gone.append((series, host.name))
         if host.name not in self._failed:
             self._failed.add(host.name)
             cause = f"{type(error).__name__}: {error}"
@@ -250,6 +250,10 @@ class IndicatorCalculationService:
             del published[oldest]
 
     async def _commit(self, work: Work) -> Work:
+        for series, name in self._gone:
+            if published := self._published.get((series, name)):
+                work.latest(series, published[max(published)], None)
+        self._gone.clear()
         if work.values or work.events:
             cursor = None if self._cursor is None else json.dumps(self._cursor)
             changes = [
@@ -261,9 +265,9 @@ class IndicatorCalculationService:
                 self._context.publish(event)
         return Work()
 
-    def _stored(self, value: IndicatorValue, host: SeriesHost, cursor: str | None) -> IndicatorValue:
+    def _stored(self, value: IndicatorValue, host: SeriesHost | None, cursor: str | None) -> IndicatorValue:
         """The value with what the next start goes on from."""
-        state = host.state
-        if cursor is None or state is None:
+        if host is None or cursor is None or (state := host.state) is None:
             return value
-        return structs.replace(value, state=saved_text(self._identities[host.name], self._heard, cursor, state))
+        text = saved_text(self._identities[host.name], self._run_number, self._heard, cursor, state)
+        return structs.replace(value, state=text)

@@ -9,7 +9,7 @@ class Work:
     """Values of one wake-up, written together."""
 
     def __init__(self) -> None:
-        self.values: dict[Series, dict[str, tuple[IndicatorValue, SeriesHost]]] = {}
+        self.values: dict[Series, dict[str, tuple[IndicatorValue, SeriesHost | None]]] = {}
         self.events: list[Event] = []
 
     def add(self, series: Series, value: IndicatorValue, kind: str, host: SeriesHost | None = None) -> None:
@@ -18,7 +18,8 @@ class Work:
             self.latest(series, value, host)
         self.events.append(event_of(series, value, kind))
 
-    def latest(self, series: Series, value: IndicatorValue, host: SeriesHost) -> None:
+    def latest(self, series: Series, value: IndicatorValue, host: SeriesHost | None) -> None:
+        """Store a value with the state of its host, or with none."""
         self.values.setdefault(series, {})[value.indicator] = value, host
 
 

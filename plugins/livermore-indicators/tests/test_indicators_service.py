@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from livermore_indicators import IndicatorCalculationService, MacdV
+from livermore_indicators.averages import EmaOfClose
 from msgspec import structs
 
 from livermore_core import Batch, Candle, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost
@@ -290,6 +291,33 @@ def test_a_candle_that_changed_while_nobody_listened_is_in_the_values_after_the_
 
     value, right = run_virtual(away())
     assert structs.replace(value, state=None, revision=0) == right
+
+
+def test_an_indicator_that_was_left_out_for_a_run_has_heard_nothing_of_it_I4() -> None:
+    types = {"ema": "livermore_indicators.averages:EmaOfClose", **TYPES}
+
+    async def three_runs() -> tuple[IndicatorValue, list[Candle], list[Mapping[str, object]]]:
+        client, store = market(12, 2.0), MemoryStore()
+        for names in (["macd-v", "ema"], ["macd-v"], ["macd-v", "ema"]):
+            own = {"indicators": {name: {} for name in names}, "indicator_types": types}
+            async with harness(client, store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
+                await stages(found)
+                if len(names) == 1:  # only the one that runs can hear of it
+                    row = (await store.candles(ONE, last=95))[0]
+                    wrong = structs.replace(row, close=row.high, revision=row.revision + 1, source="rest")
+                    client.revise("AAA-USD", row.time, row.time + 60, 0.0)
+                    event = Event(kind="candle.revised", time=row.time, candle=wrong, **ABOUT)  # type: ignore[arg-type]
+                    await store.transact(Batch(changes=[SeriesChange(series=ONE, rows=[wrong])], events=[event]))
+                    found.bus.publish(event)
+                await asyncio.sleep(1200)
+                said = found.events("indicators.replayed")
+        values = {value.indicator: value for value in await store.values(ONE)}
+        return values["ema"], await store.candles(ONE, since=values["ema"].since), said
+
+    value, rows, said = run_virtual(three_runs())
+    assert [(fields["indicator"], fields["reason"]) for fields in said] == [("ema", "candles below it have changed")]
+    host = SeriesHost("ema", EmaOfClose)
+    assert structs.replace(value, state=None, revision=0) == [host.commit(row) for row in rows][-1]
 
 
 @pytest.mark.parametrize("parameters", [{"fast": 6}, {"signal": 5}])
