@@ -16,7 +16,7 @@ BOUND = 100_000
 class Subscription:
     """A listener's own queue, oldest first. `lost` counts events that the bound dropped (read the event log then).
 
-    `cursor` is that of the newest committed event that `get` has given ("" before): what the log has after it is new.
+    `cursor` is that of the last committed event that `get` has given ("" before): what the log has after it is new.
     """
 
     def __init__(self, bus: Bus, kinds: frozenset[str] | None, bound: int) -> None:

@@ -64,9 +64,9 @@ class Context:
         """The followed exchange of that name. Raises KeyError where it is not followed."""
         return self.exchanges[name]
 
-    def publish(self, event: Event) -> None:
-        """Announce a preview inside the process. Committed kinds are announced by the store's transaction."""
-        self._bus.publish(event)
+    def publish(self, event: Event, cursor: str = "") -> None:
+        """Announce a preview inside the process, or what a transaction has committed, with the cursor after it."""
+        self._bus.publish(event, cursor)
 
     def subscribe(self, kinds: Iterable[str] | None = COMMITTED) -> Subscription:
         """A queue of announcements, active inside its `with` block. Raises ValueError for a word that is no kind."""

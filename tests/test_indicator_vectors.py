@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from livermore_indicators import Atr, MacdV
+from livermore_indicators import AnchoredVwap, Atr, MacdV
 from reference_vectors import NAMES, candles, near, vectors
 
 from livermore_core import Candle, Ema, Rma, SeriesHost, TrueRange
+from livermore_core.indicators.host import MOST_BUCKETS
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,3 +127,27 @@ def test_buckets_without_trades_are_carried_or_flat_as_the_reference_says(policy
     replayed = third.replay([row for row in rows if row.time >= third.replay_since], until + 600)
     assert len(silent) == 10
     assert replayed[-10:] == silent
+
+
+@pytest.mark.parametrize("policy", ["carry", "flat"])
+def test_a_preview_after_a_silence_is_what_the_close_will_be(policy: str) -> None:
+    rows = candles("sparse")
+    host = SeriesHost("macd-v", MacdV, width=60, empty=policy)
+    host.rebuild(rows[:100], rows[99].time + 60)
+    for row in rows[100:200]:
+        peeked = host.peek(row)
+        assert peeked.outputs == host.commit_all([row], 0)[-1].outputs
+
+
+def test_a_market_with_a_trade_a_week_is_filled_so_far_and_no_farther() -> None:
+    rows = [Candle(604_800 * week, 10.0, 11.0, 9.0, 10.0, 1.0) for week in range(100, 200)]
+    host = SeriesHost("macd-v", MacdV, width=60, empty="carry")
+    host.rebuild(rows, rows[-1].time + 60)
+    assert rows[-1].time - host.fed_from <= MOST_BUCKETS * 60
+
+
+def test_a_day_that_begins_without_a_trade_has_no_average_yet() -> None:
+    host = SeriesHost("vwap", AnchoredVwap, width=60, empty="flat")
+    values = host.commit_all([Candle(86_400 - 120, 10.0, 11.0, 9.0, 10.0, 1.0)], 86_400 + 180)
+    assert [value.outputs["value"] for value in values] == [10.0, 10.0, None, None, None]
+    assert host.commit_all([Candle(86_400 + 180, 5.0, 5.0, 5.0, 5.0, 1.0)], 0)[-1].outputs["value"] == 5.0

@@ -28,11 +28,11 @@ class Watched:
         self._publish = found.bus.publish
         found.bus.publish = self.publish  # type: ignore[method-assign]
 
-    def publish(self, event: Any) -> None:
+    def publish(self, event: Any, cursor: str = "") -> None:
         if event.kind == CLOSED and event.timeframe == "1m":
             self.lags.append(self.client.now() - event.time - 60)
         self.gaps += event.kind == GAP
-        self._publish(event)
+        self._publish(event, cursor)
 
     def stop(self) -> None:
         self.found.bus.publish = self._publish  # type: ignore[method-assign]

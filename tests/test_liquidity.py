@@ -28,24 +28,32 @@ def test_an_age_is_in_buckets_that_have_closed_since() -> None:
     assert [age(600, until, 60) for until in (600, 660, 719, 720, 960)] == [0, 0, 0, 1, 5]
 
 
-async def fill(url: str, every: int) -> None:
-    """Two hours are known, with a trade in one of so many minutes but for the last five."""
+async def fill(url: str, every: int, unknown: int = 0) -> None:
+    """Two hours are known but for so many minutes; a trade in one of `every`, and none in the last five."""
     series = Series("coinbase", "BTC-USD", "1m")
-    rows = [Candle(START + 60 * at, 1.0, 2.0, 1.0, 2.0, 1.0) for at in range(0, 115, every)]
+    known = [at for at in range(0, 115, every) if not 60 <= at < 60 + unknown]
+    rows = [Candle(START + 60 * at, 1.0, 2.0, 1.0, 2.0, 1.0) for at in known]
     value = IndicatorValue(
         indicator="ema", time=rows[-1].time, outputs={"value": 1.5}, have=3, need=20, since=START, revision=2
     )
-    change = SeriesChange(series=series, rows=rows, covered=[(START, START + 7200)], values=[value])
+    change = SeriesChange(
+        series=series,
+        rows=rows,
+        covered=[(START, START + 3600), (START + 3600 + 60 * unknown, START + 7200)],
+        values=[value],
+    )
     async with open_store(url) as store:
         await store.transact(Batch(changes=[change]))
 
 
-@pytest.mark.parametrize(("every", "expected"), [(1, "high"), (2, "low"), (40, "low")])
+@pytest.mark.parametrize(
+    ("every", "unknown", "expected"), [(1, 0, "high"), (1, 50, "high"), (2, 0, "low"), (40, 0, "low")]
+)
 def test_indicators_says_age_liquidity_and_what_is_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int, expected: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int, unknown: int, expected: str
 ) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
-    asyncio.run(fill(url, every))
+    asyncio.run(fill(url, every, unknown))
     assert run(["indicators", "BTC-USD", "--store", url, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["liquidity"] == expected

@@ -86,7 +86,7 @@ def every(seeds: range, run: Callable[[int], Outcome], jobs: int) -> Iterator[Ou
     type=click.IntRange(1, len(MARKETS)),
     default=len(MARKETS),
     show_default=True,
-    help="Markets.",
+    help="How many.",
 )
 @click.option("--jobs", type=int, default=2, show_default=True, help="Processes at once.")
 def main(
@@ -129,7 +129,7 @@ def main(
         if outcome.violations:
             click.echo(
                 f"  again: {sys.argv[0]} --seed {outcome.seed} --each {each:g} --per-hour {per_hour:g} --beat {beat:g}"
-                f" --previews-in {previews_in}"
+                f" --previews-in {previews_in} --products {products}"
             )
     click.echo(json.dumps(total | {"seeds": [seed, seed + count - 1]}))
     sys.exit(1 if total["violations"] else 0)

@@ -42,7 +42,8 @@ def indicators(
     """Print the latest value of each indicator of SYMBOL, of every timeframe or of TIMEFRAME.
 
     `age` is in buckets that closed since; `liquidity` is high, medium or low where less than a fifth, less than half,
-    or more of the last 100 buckets had no trade. --json also says revision, since, and have and need while it warms up.
+    or more of what is known of the last 100 buckets had
+    no trade. --json also says revision, since, and have and need while it warms up.
 
     With --list: every installed indicator with its plugin, parameters and defaults, outputs, warm-up and settle.
     """
@@ -80,7 +81,8 @@ async def _rows(
             step, coverage = WIDTHS[series.timeframe], await opened.coverage(series)
             end = coverage.end or 0
             start = max(end - WINDOW * step, coverage.start or 0)
-            liquidity = tier(await opened.count(series, start, end), (end - start) // step)
+            known = sum(until - since for since, until in coverage.within(start, end)) // step
+            liquidity = tier(await opened.count(series, start, end), known)
             for value in await opened.values(series):
                 rows.append(
                     {

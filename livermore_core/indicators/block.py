@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from math import isfinite
 from typing import Any, Self
 
 
@@ -34,6 +35,8 @@ def _plain(value: Any) -> Any:
         return {"deque": [_plain(each) for each in value], "length": value.maxlen}
     if isinstance(value, list):
         return [_plain(each) for each in value]
+    if isinstance(value, float) and not isfinite(value):  # JSON has no such numbers
+        return {"float": str(value)}
     return value
 
 
@@ -50,6 +53,13 @@ def _restore(block: Block, state: Any) -> None:
 
 
 def _revived(value: Any) -> Any:
-    if isinstance(value, dict):
-        return deque(value["deque"], maxlen=value["length"])
+    match value:
+        case {"deque": items, "length": length}:
+            return deque(map(_revived, items), maxlen=length)
+        case {"float": text}:
+            return float(text)
+        case dict():
+            raise ValueError("a dictionary is no state of a block")
+        case list():
+            return [_revived(each) for each in value]
     return value

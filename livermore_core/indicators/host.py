@@ -14,6 +14,8 @@ from livermore_core.market.candle import Candle
 from livermore_core.market.events import IndicatorValue
 
 HORIZON = 64
+# Where buckets without trades are filled: from so many back on, however few of them had trades.
+MOST_BUCKETS = 20_000
 
 
 class SeriesHost:
@@ -30,6 +32,7 @@ class SeriesHost:
         self.warmup, self.settle, self._outputs = self.head.warmup, self.head.settle, self.head.outputs
         # Candles to rebuild from, so that every value that can be replayed is a settled one.
         self.depth = self.settle + HORIZON
+        self.dumps = self.head.dumps
         # The first candle that was fed.
         self.fed_from = 0
         # Candles with trades; time and close of what was fed last.
@@ -52,9 +55,17 @@ class SeriesHost:
         """The candles from this time on are what `replay` takes."""
         return self._base.last + 1 if self._base.last else self.fed_from
 
-    def changes_below(self, ranges: Iterable[tuple[int, int]]) -> bool:
-        """Whether a change of one of these [start, end) needs a `rebuild`."""
-        return any(start <= self.replayed_from and end > self.fed_from for start, end in ranges)
+    def needs_rebuild(self, known: tuple[int, int], changed: Iterable[tuple[int, int]]) -> str | None:
+        """Why a replay would not do, of what is known without a hole, after changes of these [start, end)."""
+        first = self.replayed_from or self.fed_from
+        if not known[0] <= first < known[1]:
+            return "what it was made of is not known any more" if first else "nothing was fed"
+        for start, end in changed:
+            if start <= self.replayed_from and end > self.fed_from:
+                return "candles below it have changed"
+            if start < self.fed_from and self.seen < self.settle:
+                return "older candles have come, and it was not settled"
+        return None
 
     def commit(self, candle: Candle) -> IndicatorValue:
         """Take the next closed candle, later than all before."""
@@ -74,7 +85,12 @@ class SeriesHost:
 
     def peek(self, candle: Candle) -> IndicatorValue:
         """The provisional value of an open candle; nothing is kept."""
-        return self._value(candle, self.head.peek(candle), self.seen + 1, provisional=True)
+        head = self.head
+        if self.empty != SKIP and candle.time > self.last + self.width:
+            head = head.copy()
+            for bucket in filled((), self.width, self.empty, self._before(), candle.time):
+                head.update(bucket)
+        return self._value(candle, head.peek(candle), self.seen + 1, provisional=True)
 
     def replay(self, candles: Iterable[Candle], until: int = 0) -> list[IndicatorValue]:
         """Take `candles` as all that are there from `replay_since` on; the value of each, in order."""
@@ -84,6 +100,8 @@ class SeriesHost:
 
     def rebuild(self, candles: Iterable[Candle], until: int = 0) -> list[IndicatorValue]:
         """Start anew from these candles; the values that can still be replayed, in order."""
+        if self.empty != SKIP:
+            candles = [candle for candle in candles if candle.time >= until - MOST_BUCKETS * self.width]
         rows = list(filled(candles, self.width, self.empty, None, until))
         head, beyond = self._make(), max(0, len(rows) - HORIZON)
         self.fed_from = rows[0].time if rows else 0
@@ -97,11 +115,17 @@ class SeriesHost:
 
     @property
     def state(self) -> str | None:
-        """What `resume` goes on from: the older snapshot. None where the indicator cannot be dumped."""
-        if self._state is None and self.head.dumps:
+        """What `resume` goes on from, as JSON: the older snapshot. None where the indicator cannot be dumped."""
+        if self._state is None and self.dumps:
             base = self._base
-            saved = _Saved(msgspec.Raw(base.head.dump().encode()), base.seen, base.last, base.close, self.fed_from)
-            self._state = msgspec.json.encode(saved).decode()
+            try:
+                head = base.head.dump().encode()
+            except (TypeError, ValueError):  # something that JSON has not, in an attribute
+                self.dumps = False
+                return None
+            self._state = msgspec.json.encode(
+                _Saved(msgspec.Raw(head), base.seen, base.last, base.close, self.fed_from)
+            ).decode()
         return self._state
 
     def resume(self, state: str) -> None:
@@ -109,11 +133,15 @@ class SeriesHost:
 
         Raises ValueError where this is no state of this indicator.
         """
-        saved = msgspec.json.decode(state, type=_Saved)
+        try:
+            saved = msgspec.json.decode(state, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
         head = self._make()
         head.load(bytes(saved.head).decode())
         self.fed_from = saved.fed_from
         self._take_as_base(_Snapshot(head, saved.seen, saved.last, saved.close))
+        self.head, self.seen, self.last, self._close = self._base._replace(head=head.copy())
 
     def _take_as_base(self, base: _Snapshot | None) -> None:
         self._base, self._state = base or _Snapshot(self._make(), 0, 0, 0.0), None

@@ -28,7 +28,7 @@ class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `outputs` maps each output's name to a number, a word, or None while it is undefined. `settled`: at least
     `settle` traded candles were seen, the first of them at `since`. `have` and `need` count traded candles until the
     first full result.
-    `state` is the indicator's dump after this candle, so that a restart goes on bit for bit.
+    `state`, of a stored value alone, is what the plugin that made it needs to go on bit for bit after a restart.
     """
 
     indicator: str

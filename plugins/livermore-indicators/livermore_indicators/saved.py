@@ -15,18 +15,24 @@ Range = tuple[int, int]
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """`identity` says of what it is the state; wake-up `heard` of its run knew all up to `cursor`."""
+    """`identity` says of what it is the state; wake-up `heard` of its run knew all up to `cursor`.
+
+    `revisions` are those of values that were corrected and can be again; `host` is null where it cannot be dumped.
+    """
 
     identity: msgspec.Raw
     run: int
     heard: int
     cursor: str
+    revisions: dict[int, int]
     host: msgspec.Raw
 
 
-def saved_text(identity: str, run: int, heard: int, cursor: str, host: str) -> str:
+def saved_text(identity: str, run: int, heard: int, cursor: str, revisions: str, host: str) -> str:
     """A Saved of these JSON texts as one: written by hand because every value that is stored has one."""
-    return f'{{"identity":{identity},"run":{run},"heard":{heard},"cursor":{cursor},"host":{host}}}'
+    return (
+        f'{{"identity":{identity},"run":{run},"heard":{heard},"cursor":{cursor},"revisions":{revisions},"host":{host}}}'
+    )
 
 
 class Memory:
@@ -67,15 +73,22 @@ class Memory:
         """Let the host go on from its state. Why it cannot, None where it does or where there is nothing yet."""
         saved = self._states.get((series, host.name))
         if saved is None:
-            why = "no state that holds" if host.head.dumps else "its state cannot be written out"
-            return why if host.name in self.told[series] else None
+            return "no state that holds" if host.name in self.told[series] else None
+        state = bytes(saved.host).decode()
+        if state == "null":
+            return "its state cannot be written out"
         if bytes(saved.identity).decode() != identity:
             return "another version or other parameters"
         try:
-            host.resume(bytes(saved.host).decode())
-        except (ValueError, msgspec.DecodeError) as error:
-            return str(error)
-        return "candles below it have changed" if host.changes_below(self.changed(series, host)) else None
+            host.resume(state)
+        except Exception as error:  # somebody else's `load`
+            return f"its state does not load: {type(error).__name__}: {error}"
+        return None
+
+    def revisions(self, series: Series, name: str) -> Mapping[int, int]:
+        """The revisions that were announced of values that can still be corrected."""
+        saved = self._states.get((series, name))
+        return saved.revisions if saved is not None else {}
 
     def changed(self, series: Series, host: SeriesHost) -> Sequence[Range]:
         """The ranges that changed under the state of a host."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -17,7 +18,8 @@ CLOSED, GAP, OPEN, EMPTY = "candle.closed", "candle.gap", "candle.open", "candle
 CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
 VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
 WARM_AT_ONCE = 200
-EVERYTHING = ((0, 1 << 40),)
+READ_AT_ONCE = 5000
+Result = TypeVar("Result")
 
 
 class IndicatorCalculationService:
@@ -27,31 +29,15 @@ class IndicatorCalculationService:
         self._context, self._store = context, context.store
         self._chosen = chosen(context)
         self._identities = {each.name: each.identity for each in self._chosen}
-        self._hosts: dict[Series, list[SeriesHost]] = {}
-        # Series with a hole, and up to when all must be known again: their values wait until then.
-        self._withheld: dict[Series, int] = {}
-        # Series of which a gap may have been announced unheard: their next candle is looked up, not taken.
-        self._doubted: set[Series] = set()
-        self._published: dict[tuple[Series, str], dict[int, IndicatorValue]] = {}
-        # Indicators that failed on some series, said once of each; and those whose stored state is not to be believed.
+        # Indicators that failed on some series; said once of each.
         self._failed: set[str] = set()
-        self._gone: list[tuple[Series, str]] = []
-        # Up to where everything announced was heard, in how many wake-ups; no state is stored while that is not known.
-        self._cursor: str | None = None
-        self._run_number = self._heard = 0
 
     async def start(self) -> None:
         """Warm every indicator on every followed series, then run as a service."""
-        for following in self._context.exchanges.values():
-            for symbol in following.symbols:
-                for timeframe in following.timeframes:
-                    series = Series(following.name, symbol, timeframe)
-                    hosts = [each.host(series) for each in self._chosen if each.runs_on(series)]
-                    if hosts:
-                        self._hosts[series] = hosts
         await self._context.start(self._run, name="indicators", critical=True)
 
     async def _run(self, ready: Callable[[], None]) -> None:
+        self._begin()
         by_the_clock = {EMPTY} if any(each.empty != "skip" for each in self._chosen) else set()
         with self._context.subscribe({CLOSED, GAP, OPEN, *CHANGES, *by_the_clock}) as announced:
             await self._warm_all()
@@ -59,62 +45,99 @@ class IndicatorCalculationService:
             lost = 0
             while True:
                 events = await announced.get()
+                if announced.lost > lost:  # what the bound dropped is in the log
+                    lost = announced.lost
+                    events, self._cursor = await self._logged()
+                else:
+                    self._cursor = announced.cursor or self._cursor
                 self._heard += 1
-                has_lost, lost = announced.lost > lost, announced.lost
-                # No state is stored before what the bound dropped is read from the store.
-                self._cursor = None if has_lost else announced.cursor or self._cursor
                 await self._take(events)
-                if has_lost:
-                    self._cursor = announced.cursor
-                    await self._resync_all()
+
+    def _begin(self) -> None:
+        """Nothing is known of what a run before this one has fed."""
+        self._hosts: dict[Series, list[SeriesHost]] = {}
+        # Series with a hole, and up to when all must be known again: their values wait until then.
+        self._withheld: dict[Series, int] = {}
+        # Series that may have a hole at the end of what is known: the first candle beyond it is looked up, not taken.
+        self._doubted: dict[Series, int] = {}
+        self._published: dict[tuple[Series, str], dict[int, IndicatorValue]] = {}
+        self._revisions: dict[tuple[Series, str], dict[int, int]] = {}
+        # Those whose stored state is not to be believed.
+        self._gone: list[tuple[Series, str]] = []
+        # Up to where all that was announced has been heard, in how many wake-ups of which run.
+        self._cursor = ""
+        self._number = self._heard = 0
+        unused = {each.name for each in self._chosen}
+        for following in self._context.exchanges.values():
+            for symbol in following.symbols:
+                for timeframe in following.timeframes:
+                    series = Series(following.name, symbol, timeframe)
+                    hosts = [each.host(series) for each in self._chosen if each.runs_on(series)]
+                    if hosts:
+                        self._hosts[series] = hosts
+                        unused -= {host.name for host in hosts}
+        for name in sorted(unused):
+            self._context.progress("indicators.unmatched", indicator=name)
+
+    async def _logged(self) -> tuple[list[Event], str]:
+        """What was committed since the last wake-up, and the cursor after it. Raises CursorExpiredError."""
+        events, cursor = [], self._cursor
+        while page := await self._store.events(cursor, READ_AT_ONCE):
+            cursor = page[-1][0]
+            events += [event for _, event in page if event.value is None]
+        return events, cursor
 
     # ---- warming ----
 
     async def _warm_all(self) -> None:
         memory = await Memory.read(self._store, self._hosts, {GAP, *CHANGES})
-        self._run_number, self._cursor = memory.run, memory.head
+        self._number, self._cursor = memory.run, memory.head
         work, anew = Work(), Counter[tuple[str, str]]()
         for count, series in enumerate(self._hosts, start=1):
-            for host in self._hosts[series]:
-                reason = memory.resume(series, host, self._identities[host.name])
-                if reason is not None:
-                    anew[host.name, reason] += 1
-            await self._warm(series, memory, work)
+            anew.update(await self._warm(series, memory, work))
             if count % WARM_AT_ONCE == 0:
                 work = await self._commit(work)
         await self._commit(work)
         for (name, reason), number in anew.items():
             self._context.progress("indicators.replayed", indicator=name, series=number, reason=reason)
 
-    async def _warm(self, series: Series, memory: Memory, work: Work) -> None:
-        """Feed the hosts with what is known without a hole up to now, from their states on where these hold."""
+    async def _warm(self, series: Series, memory: Memory, work: Work) -> list[tuple[str, str]]:
+        """Feed the hosts with what is known without a hole up to now, from their states on where these hold.
+
+        Gives each that cannot go on from its state, with the reason.
+        """
+        anew: list[tuple[str, str]] = []
         intervals = list(await self._store.coverage(series))
+        self._doubted[series] = intervals[-1][1] if intervals else 0
         for host in self._hosts[series]:
-            values = await self._fed(series, host, intervals[-1], memory.changed(series, host)) if intervals else []
+            values: list[IndicatorValue] = []
+            if intervals:
+                reason = memory.resume(series, host, self._identities[host.name])
+                changed = memory.changed(series, host)
+                reason = reason or (host.needs_rebuild(intervals[-1], changed) if host.seen else None)
+                anew += [(host.name, reason)] if reason else []
+                values = await self._fed(series, host, intervals[-1], changed)
             # What was told before this run is not told once more, should its candle not be known yet.
             newest = memory.told[series].get(host.name)
             if newest is not None and (not values or newest.time > values[-1].time):
                 values = [*values, structs.replace(newest, state=None)]
-            self._published[series, host.name] = {value.time: value for value in values}
+            revisions = memory.revisions(series, host.name)
+            for value in values:
+                self._note(series, host, structs.replace(value, revision=revisions.get(value.time, value.revision)))
             if values:
-                work.latest(series, values[-1], host)
+                work.latest(series, self._published[series, host.name][values[-1].time], host)
+        return anew
 
     async def _fed(
         self, series: Series, host: SeriesHost, known: Range, changed: Sequence[Range]
     ) -> list[IndicatorValue]:
         """Replay what can be replayed of what is known, rebuild else; the values that this gives."""
         low, high = known
-        first = host.replayed_from or host.fed_from
-        deepens = host.seen < host.settle and any(start < host.fed_from for start, _ in changed)
-        if low <= first < high and not host.changes_below(changed) and not deepens:
+        if host.needs_rebuild(known, changed) is None:
             rows, feed = await self._store.candles(series, since=host.replay_since, until=high), host.replay
         else:
             rows, feed = await self._store.candles(series, last=host.depth, since=low, until=high), host.rebuild
-        try:
-            return feed(rows, high)
-        except Exception as error:
-            self._leave_out(series, host, error)
-            return []
+        return self._tried(series, host, lambda: feed(rows, high)) or []
 
     # ---- listening ----
 
@@ -129,14 +152,14 @@ class IndicatorCalculationService:
             if event.kind == OPEN:
                 if event.candle is not None:  # of many previews the last one counts
                     opens[series] = event.candle
-            elif event.kind == CLOSED and not self._waits(series, changed):
-                self._close(series, event.candle, work)
-            elif event.kind == EMPTY and not self._waits(series, changed):
-                self._pass(series, event.time, event.until or event.time, work)
             elif event.kind == GAP:
                 self._withhold(series, event.until or event.time + 1)
-            else:
+            elif event.kind in CHANGES or self._waits(series, changed):
                 changed.setdefault(series, []).append((event.time, event.until or event.time + 1))
+            elif event.kind == CLOSED:
+                self._close(series, event.candle, work)
+            else:
+                self._pass(series, event.time, event.until or event.time, work)
         for series, ranges in changed.items():
             await self._resync(series, work, ranges)
         await self._commit(work)
@@ -148,27 +171,18 @@ class IndicatorCalculationService:
 
     def _close(self, series: Series, candle: Candle | None, work: Work) -> None:
         for host in self._hosts[series]:
-            if candle is None or candle.time <= host.last:
-                continue
-            try:
-                values = [host.commit(candle)] if host.empty == "skip" else host.commit_all([candle], 0)
-            except Exception as error:
-                self._leave_out(series, host, error)
-                continue
-            self._tell(series, host, values, work)
+            if candle is not None and candle.time > host.last:
+                values = self._tried(series, host, lambda host=host: host.commit_all((candle,), 0))
+                self._tell(series, host, values or (), work)
 
     def _pass(self, series: Series, start: int, end: int, work: Work) -> None:
         """Buckets closed without a trade."""
         for host in self._hosts[series]:
             if host.last and start <= host.last + host.width:
-                try:
-                    values = host.commit_all([], end)
-                except Exception as error:
-                    self._leave_out(series, host, error)
-                    continue
-                self._tell(series, host, values, work)
+                values = self._tried(series, host, lambda host=host: host.commit_all((), end))
+                self._tell(series, host, values or (), work)
 
-    def _tell(self, series: Series, host: SeriesHost, values: list[IndicatorValue], work: Work) -> None:
+    def _tell(self, series: Series, host: SeriesHost, values: Iterable[IndicatorValue], work: Work) -> None:
         for value in values:
             self._note(series, host, value)
             work.add(series, value, VALUE, host)
@@ -178,19 +192,9 @@ class IndicatorCalculationService:
             return
         for host in self._hosts[series]:
             if candle.time > host.last:
-                try:
-                    value = host.peek(candle)
-                except Exception as error:
-                    self._leave_out(series, host, error)
-                    continue
-                self._context.publish(event_of(series, value, PREVIEW))
-
-    async def _resync_all(self) -> None:
-        work = Work()
-        for series in self._hosts:
-            await self._resync(series, work, EVERYTHING)
-        await self._commit(work)
-        self._doubted.update(self._hosts)
+                value = self._tried(series, host, lambda host=host: host.peek(candle))
+                if value is not None:
+                    self._context.publish(event_of(series, value, PREVIEW))
 
     async def _resync(self, series: Series, work: Work, ranges: Sequence[tuple[int, int]]) -> None:
         """These ranges changed, or became known: replay what can be replayed, rebuild else, publish what differs."""
@@ -205,7 +209,8 @@ class IndicatorCalculationService:
             values = await self._fed(series, host, known, ranges)
             self._publish_differences(series, host, values, work)
             reached = min(reached, known[1])
-        self._doubted.discard(series)
+        if intervals[-1][1] > self._doubted.get(series, 0):
+            self._doubted.pop(series, None)
         if reached < max(self._withheld.get(series, 0), intervals[-1][1]):
             self._withhold(series, intervals[-1][1])
         else:
@@ -230,24 +235,30 @@ class IndicatorCalculationService:
                 work.add(series, value, CORRECTED)
             self._note(series, host, value)
         # The state has changed even where no value has.
-        published = self._published.get((series, host.name))
-        if published:
+        if published := self._published.get((series, host.name)):
             work.latest(series, published[max(published)], host)
 
-    def _leave_out(self, series: Series, host: SeriesHost, error: Exception) -> None:
-        """An indicator that fails is named, and left out on this series; the others go on."""
-        self._hosts[series] = [each for each in self._hosts[series] if each is not host]
-        self._gone.append((series, host.name))
-        if host.name not in self._failed:
-            self._failed.add(host.name)
-            cause = f"{type(error).__name__}: {error}"
-            self._context.progress("indicator.failed", indicator=host.name, series=str(series), cause=cause)
+    def _tried(self, series: Series, host: SeriesHost, work: Callable[[], Result]) -> Result | None:
+        """What `work` gives; an indicator that raises is named, and left out on this series: the others go on."""
+        try:
+            return work()
+        except Exception as error:
+            self._hosts[series] = [each for each in self._hosts[series] if each is not host]
+            self._gone.append((series, host.name))
+            if host.name not in self._failed:
+                self._failed.add(host.name)
+                cause = f"{type(error).__name__}: {error}"
+                self._context.progress("indicator.failed", indicator=host.name, series=str(series), cause=cause)
+            return None
 
     def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
         published = self._published.setdefault((series, host.name), {})
         published[value.time] = value
+        if value.revision:
+            self._revisions.setdefault((series, host.name), {})[value.time] = value.revision
         while published and (oldest := next(iter(published))) <= host.replayed_from:
             del published[oldest]
+            self._revisions.get((series, host.name), {}).pop(oldest, None)
 
     async def _commit(self, work: Work) -> Work:
         for series, name in self._gone:
@@ -255,19 +266,27 @@ class IndicatorCalculationService:
                 work.latest(series, published[max(published)], None)
         self._gone.clear()
         if work.values or work.events:
-            cursor = None if self._cursor is None else json.dumps(self._cursor)
+            heard = json.dumps(self._cursor)
             changes = [
-                SeriesChange(series=series, values=[self._stored(*latest, cursor) for latest in each.values()])
+                SeriesChange(series=series, values=[self._stored(series, *latest, heard) for latest in each.values()])
                 for series, each in work.values.items()
             ]
-            await self._store.transact(Batch(changes=changes, events=work.events))
+            cursor = await self._store.transact(Batch(changes=changes, events=work.events))
             for event in work.events:
-                self._context.publish(event)
+                self._context.publish(event, cursor)
         return Work()
 
-    def _stored(self, value: IndicatorValue, host: SeriesHost | None, cursor: str | None) -> IndicatorValue:
+    def _stored(self, series: Series, value: IndicatorValue, host: SeriesHost | None, cursor: str) -> IndicatorValue:
         """The value with what the next start goes on from."""
-        if host is None or cursor is None or (state := host.state) is None:
+        if host is None:
             return value
-        text = saved_text(self._identities[host.name], self._run_number, self._heard, cursor, state)
+        revisions = self._revisions.get((series, host.name))
+        text = saved_text(
+            self._identities[host.name],
+            self._number,
+            self._heard,
+            cursor,
+            json.dumps(revisions) if revisions else "{}",
+            host.state or "null",
+        )
         return structs.replace(value, state=text)

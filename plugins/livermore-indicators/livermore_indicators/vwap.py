@@ -42,7 +42,7 @@ class AnchoredVwap(Indicator):
         self.paid += (candle.high + candle.low + candle.close) / 3 * candle.volume
         self.volume += candle.volume
         self.is_reached = self.is_reached or candle.time <= self.start
-        return self.paid / self.volume if self.is_reached and session >= 0 else None
+        return self.paid / self.volume if self.is_reached and session >= 0 and self.volume else None
 
 
 def _instant(anchor: object) -> int:

@@ -245,12 +245,132 @@ def test_an_indicator_that_fails_is_named_and_left_out_and_the_others_go_on(
         assert value.outputs == {"value": None}
 
 
+class Odd(Indicator):
+    """Its state is what a dump cannot hold, or what a load does not take back."""
+
+    def __init__(self, how: str = "dict") -> None:
+        self.odd: object = {"dict": {}, "set": set(), "infinite": float("inf"), "load": 0}[how]
+        self.how, self.closes = how, 0.0
+
+    def update(self, candle: Candle) -> float:
+        self.closes += candle.close
+        return self.closes
+
+    def load(self, text: str) -> None:
+        if self.how == "load":
+            raise KeyError("where")
+        super().load(text)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("dict", "its state does not load: ValueError: a dictionary is no state of a block"),
+        ("set", "its state cannot be written out"),
+        ("infinite", None),
+        ("load", "its state does not load: KeyError: 'where'"),
+    ],
+)
+def test_an_odd_state_is_replayed_at_the_next_start_and_that_is_said(how: str, reason: str | None) -> None:
+    types = {"odd": f"{__name__}:Odd"}
+
+    async def twice() -> tuple[list[object], list[IndicatorValue]]:
+        client, store = market(12, 2.0), MemoryStore()
+        own = {"indicators": {"odd": {"how": how}}, "indicator_types": types}
+        for _ in range(2):
+            async with harness(client, store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
+                await stages(found)
+                await asyncio.sleep(300)
+                said = [fields["reason"] for fields in found.events("indicators.replayed")]
+                assert found.events("indicator.failed") == []
+        return said, await store.values(ONE)
+
+    said, values = run_virtual(twice())
+    assert said == ([] if reason is None else [reason])
+    assert len(values) == 1
+
+
+def test_older_candles_that_come_later_take_nothing_from_a_sum_I6() -> None:
+    types = {"obv": "livermore_indicators.obv:Obv"}
+
+    async def deepened() -> tuple[int, int, list[object]]:
+        client, store, since = market(12, 2.0), MemoryStore(), []
+        for depth in (100, 900):
+            own = {"indicators": {"obv": {}}, "indicator_types": types, "depth": depth}
+            async with harness(client, store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
+                await stages(found)
+                await asyncio.sleep(300)
+                since += [value.since for value in await store.values(ONE)]
+                said: list[object] = [*found.events("indicators.replayed")]
+        return since[0], since[1], said
+
+    before, after, said = run_virtual(deepened())
+    assert before == after
+    assert said == []
+
+
+def test_a_service_that_is_started_again_believes_nothing_in_its_memory_I4() -> None:
+    """The first run died; a candle below what it had fed was revised before the second."""
+    types = {"cannot": f"{__name__}:Odd"}
+
+    async def again() -> tuple[IndicatorValue, list[Candle]]:
+        store = MemoryStore()
+        own = {"indicators": {"cannot": {"how": "set"}}, "indicator_types": types}
+        async with harness(market(10, 1.0), store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
+            found.following.symbols = ("AAA-USD",)
+            service = IndicatorCalculationService(found.context)
+            for _ in range(2):
+                ready = asyncio.Event()
+                running = asyncio.ensure_future(service._run(ready.set))
+                await ready.wait()
+                await learn(found, range(100, 300) if not await store.values(ONE) else range(300, 301))
+                running.cancel()
+                await asyncio.wait([running])
+                wrong = Candle(60 * 240, 10.0, 2000.0, 9.0, 1000.0, 1.0, 1, "rest")
+                event = Event(kind="candle.revised", time=wrong.time, candle=wrong, **ABOUT)  # type: ignore[arg-type]
+                await store.transact(Batch(changes=[SeriesChange(series=ONE, rows=[wrong])], events=[event]))
+            (value,) = await store.values(ONE)
+            return value, await store.candles(ONE, since=value.since)
+
+    value, rows = run_virtual(again())
+    assert value.outputs["value"] == pytest.approx(sum(row.close for row in rows))
+    assert max(row.close for row in rows) == 1000.0
+
+
+def test_corrections_of_one_value_are_numbered_on_after_a_restart_E2() -> None:
+    async def corrected() -> list[Event]:
+        client, store = market(12, 2.0), MemoryStore()
+        for factor in (1.5, 2.0):
+            async with following(client, store) as found:  # type: ignore[attr-defined]
+                if factor == 1.5:
+                    await stages(found)
+                else:
+                    await found.following.prepare(found.context)
+                    await IndicatorCalculationService(found.context).start()
+                await asyncio.sleep(1)
+                row = await store.candles(ONE, since=60 * int(START // 60 - 20), until=60 * int(START // 60 - 19))
+                wrong = structs.replace(row[0], high=row[0].high * factor, revision=row[0].revision + 1, source="rest")
+                event = Event(kind="candle.revised", time=wrong.time, candle=wrong, **ABOUT)  # type: ignore[arg-type]
+                await store.transact(Batch(changes=[SeriesChange(series=ONE, rows=[wrong])], events=[event]))
+                found.bus.publish(event)
+                await asyncio.sleep(1)
+        events = [event for _, event in await store.events(limit=1_000_000)]
+        return [event for event in events if event.kind == CORRECTED and event.series == ONE]
+
+    events = run_virtual(corrected())
+    times = sorted({event.time for event in events})
+    for time in times:
+        assert [event.revision for event in events if event.time == time] == [1, 2], time
+    assert len(times) > 10
+
+
 def test_a_line_speaks_of_the_series_that_its_globs_name() -> None:
     async def chosen() -> set[tuple[str, str, str]]:
         client, store, seen = market(7, 1.0), MemoryStore(), set()
         indicators = {
             "all": {"use": "macd-v"},
             "some": {"use": "macd-v", "symbols": ["A*", "CCC-USD"], "timeframes": ["*5m"], "fast": 6},
+            "none": {"use": "macd-v", "symbols": ["aaa-*"]},
         }
         own = {"indicators": indicators, "indicator_types": TYPES}
         frames = ("1m", "5m", "15m")
@@ -259,6 +379,7 @@ def test_a_line_speaks_of_the_series_that_its_globs_name() -> None:
             await IndicatorCalculationService(found.context).start()
             for series in await store.series():
                 seen |= {(value.indicator, series.symbol, series.timeframe) for value in await store.values(series)}
+            assert found.events("indicators.unmatched") == [{"indicator": "none"}]
         return seen
 
     seen = run_virtual(chosen())
@@ -425,13 +546,14 @@ def gap(first: int, last: int) -> Event:
     return Event(kind="candle.gap", time=60 * first, until=60 * last, reason="test", **ABOUT)  # type: ignore[arg-type]
 
 
-def lone(scenario: Callable[[Harness], Awaitable[None]]) -> None:
+def lone(scenario: Callable[[Harness], Awaitable[None]], *, start: bool = True) -> None:
     """Play a scenario to a service that follows nothing but one empty series."""
 
     async def played() -> None:
         async with following(market(10, 1.0), MemoryStore()) as found:  # type: ignore[attr-defined]
             found.following.symbols = ("AAA-USD",)
-            await IndicatorCalculationService(found.context).start()
+            if start:
+                await IndicatorCalculationService(found.context).start()
             await scenario(found)
 
     run_virtual(played())
@@ -461,17 +583,30 @@ def test_a_gap_that_heals_in_pieces_lets_nothing_speak_before_the_last_one_I1() 
     lone(in_pieces)
 
 
-def test_a_gap_that_was_told_in_what_was_dropped_is_seen_at_the_next_close_I1_P15() -> None:
+def test_a_gap_that_was_told_in_what_was_dropped_is_heard_from_the_log_I1_P15() -> None:
     async def unheard(found: Harness) -> None:
         await learn(found, range(100, 150))
+        await found.context.store.transact(Batch(events=[gap(150, 151)]))
         found.bus.publish(gap(150, 151))
-        for _ in range(BOUND + 1):
+        for _ in range(BOUND):
             found.bus.publish(Event(kind="candle.open", time=9060, **ABOUT))  # type: ignore[arg-type]
-        await asyncio.sleep(1)
+        # The next close comes in the same wake-up.
         assert max(await learn(found, range(151, 153))) == 149
         assert await learn(found, range(150, 151), "candle.healed") == list(range(100, 153))
 
     lone(unheard)
+
+
+def test_a_hole_at_the_end_of_what_is_known_is_seen_though_it_was_announced_before_the_start_I1() -> None:
+    async def before_the_start(found: Harness) -> None:
+        await learn(found, range(100, 150))
+        await IndicatorCalculationService(found.context).start()
+        # A change that says nothing about the end, then the first close beyond the hole.
+        await learn(found, range(140, 141), "candle.healed")
+        assert await learn(found, range(151, 153)) == []
+        assert await learn(found, range(150, 151), "candle.healed") == [150, 151, 152]
+
+    lone(before_the_start, start=False)
 
 
 def test_what_a_full_backlog_drops_is_read_from_the_store_E6_P15() -> None:

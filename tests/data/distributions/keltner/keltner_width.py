@@ -12,7 +12,7 @@ class KeltnerWidth(Indicator):
         self.warmup, self.settle = length, length + settle(1.0 / length)
 
     def update(self, candle: Candle) -> float | None:
-        middle, reach = self.middle.push(candle.close), self.range.push(self.reach.push(candle))
+        middle, reach = self.middle.push(candle.close), self.range.push_or_stay(self.reach.push(candle))
         return None if middle is None or reach is None else 200.0 * self.multiplier * reach / middle
 
 
