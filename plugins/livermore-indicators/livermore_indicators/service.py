@@ -12,6 +12,7 @@ from msgspec import structs
 from livermore_core import Batch, Candle, Context, Event, IndicatorValue, Series, SeriesChange, SeriesHost
 from livermore_indicators.choosing import chosen
 from livermore_indicators.saved import Memory, Range, saved_text
+from livermore_indicators.told import Told
 from livermore_indicators.work import Work, event_of
 
 CLOSED, GAP, OPEN, EMPTY = "candle.closed", "candle.gap", "candle.open", "candle.empty"
@@ -60,8 +61,7 @@ class IndicatorCalculationService:
         self._withheld: dict[Series, int] = {}
         # Series that may have a hole at the end of what is known: the first candle beyond it is looked up, not taken.
         self._doubted: dict[Series, int] = {}
-        self._published: dict[tuple[Series, str], dict[int, IndicatorValue]] = {}
-        self._revisions: dict[tuple[Series, str], dict[int, int]] = {}
+        self._told = Told()
         # Those whose stored state is not to be believed.
         self._gone: list[tuple[Series, str]] = []
         # Up to where all that was announced has been heard, in how many wake-ups of which run.
@@ -123,9 +123,10 @@ class IndicatorCalculationService:
                 values = [*values, structs.replace(newest, state=None)]
             revisions = memory.revisions(series, host.name)
             for value in values:
-                self._note(series, host, structs.replace(value, revision=revisions.get(value.time, value.revision)))
+                revised = structs.replace(value, revision=revisions.get(value.time, value.revision))
+                self._told.note(series, host, revised)
             if values:
-                work.latest(series, self._published[series, host.name][values[-1].time], host)
+                work.latest(series, revised, host)
         return anew
 
     async def _fed(
@@ -184,7 +185,7 @@ class IndicatorCalculationService:
 
     def _tell(self, series: Series, host: SeriesHost, values: Iterable[IndicatorValue], work: Work) -> None:
         for value in values:
-            self._note(series, host, value)
+            self._told.note(series, host, value)
             work.add(series, value, VALUE, host)
 
     def _preview(self, series: Series, candle: Candle) -> None:
@@ -207,7 +208,11 @@ class IndicatorCalculationService:
             anchor = host.replayed_from or host.fed_from
             known = next(((low, high) for low, high in intervals if low <= anchor < high), intervals[-1])
             values = await self._fed(series, host, known, ranges)
-            self._publish_differences(series, host, values, work)
+            for value, is_new in self._told.differences(series, host, values):
+                work.add(series, value, VALUE if is_new else CORRECTED)
+            # The state has changed even where no value has.
+            if latest := self._told.newest(series, host.name):
+                work.latest(series, latest, host)
             reached = min(reached, known[1])
         if intervals[-1][1] > self._doubted.get(series, 0):
             self._doubted.pop(series, None)
@@ -218,25 +223,6 @@ class IndicatorCalculationService:
 
     def _withhold(self, series: Series, until: int) -> None:
         self._withheld[series] = max(until, self._withheld.get(series, 0))
-
-    def _publish_differences(self, series: Series, host: SeriesHost, values: list[IndicatorValue], work: Work) -> None:
-        before = self._published.get((series, host.name), {})
-        newest = max(before, default=0)
-        for value in values:
-            known = before.get(value.time)
-            if known is not None and known.outputs == value.outputs:
-                continue
-            if known is None and value.time < min(before, default=0):
-                continue
-            if value.time > newest:
-                work.add(series, value, VALUE, host)
-            else:
-                value = structs.replace(value, revision=(known.revision if known is not None else 0) + 1)
-                work.add(series, value, CORRECTED)
-            self._note(series, host, value)
-        # The state has changed even where no value has.
-        if published := self._published.get((series, host.name)):
-            work.latest(series, published[max(published)], host)
 
     def _tried(self, series: Series, host: SeriesHost, work: Callable[[], Result]) -> Result | None:
         """What `work` gives; an indicator that raises is named, and left out on this series: the others go on."""
@@ -251,24 +237,15 @@ class IndicatorCalculationService:
                 self._context.progress("indicator.failed", indicator=host.name, series=str(series), cause=cause)
             return None
 
-    def _note(self, series: Series, host: SeriesHost, value: IndicatorValue) -> None:
-        published = self._published.setdefault((series, host.name), {})
-        published[value.time] = value
-        if value.revision:
-            self._revisions.setdefault((series, host.name), {})[value.time] = value.revision
-        while published and (oldest := next(iter(published))) <= host.replayed_from:
-            del published[oldest]
-            self._revisions.get((series, host.name), {}).pop(oldest, None)
-
     async def _commit(self, work: Work) -> Work:
         for series, name in self._gone:
-            if published := self._published.get((series, name)):
-                work.latest(series, published[max(published)], None)
+            if latest := self._told.newest(series, name):
+                work.latest(series, latest, None)
         self._gone.clear()
         if work.values or work.events:
             heard = json.dumps(self._cursor)
             changes = [
-                SeriesChange(series=series, values=[self._stored(series, *latest, heard) for latest in each.values()])
+                SeriesChange(series=series, values=[self._stored(series, *pair, heard) for pair in each.values()])
                 for series, each in work.values.items()
             ]
             cursor = await self._store.transact(Batch(changes=changes, events=work.events))
@@ -280,13 +257,13 @@ class IndicatorCalculationService:
         """The value with what the next start goes on from."""
         if host is None:
             return value
-        revisions = self._revisions.get((series, host.name))
+        revisions = self._told.revisions(series, host.name)
         text = saved_text(
             self._identities[host.name],
             self._number,
             self._heard,
             cursor,
-            json.dumps(revisions) if revisions else "{}",
+            json.dumps({**revisions}) if revisions else "{}",
             host.state or "null",
         )
         return structs.replace(value, state=text)
