@@ -81,7 +81,9 @@ class SeriesHost:
 
     def commit_all(self, candles: Iterable[Candle], until: int) -> list[IndicatorValue]:
         """Take the next closed candles, and what stands for the buckets without one up to `until` (UNIX seconds)."""
-        return [self.commit(candle) for candle in filled(candles, self.width, self.empty, self._before(), until)]
+        if self.empty != SKIP:
+            candles = filled(candles, self.width, self.empty, self._before(), until)
+        return [self.commit(candle) for candle in candles]
 
     def peek(self, candle: Candle) -> IndicatorValue:
         """The provisional value of an open candle; nothing is kept."""

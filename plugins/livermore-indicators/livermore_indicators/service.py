@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from msgspec import structs
 
@@ -20,6 +20,7 @@ CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
 VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
 WARM_AT_ONCE = 200
 READ_AT_ONCE = 5000
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
@@ -138,7 +139,7 @@ class IndicatorCalculationService:
             rows, feed = await self._store.candles(series, since=host.replay_since, until=high), host.replay
         else:
             rows, feed = await self._store.candles(series, last=host.depth, since=low, until=high), host.rebuild
-        return self._tried(series, host, lambda: feed(rows, high)) or []
+        return self._tried(series, host, feed, rows, high) or []
 
     # ---- listening ----
 
@@ -173,14 +174,14 @@ class IndicatorCalculationService:
     def _close(self, series: Series, candle: Candle | None, work: Work) -> None:
         for host in self._hosts[series]:
             if candle is not None and candle.time > host.last:
-                values = self._tried(series, host, lambda host=host: host.commit_all((candle,), 0))
+                values = self._tried(series, host, host.commit_all, (candle,), 0)
                 self._tell(series, host, values or (), work)
 
     def _pass(self, series: Series, start: int, end: int, work: Work) -> None:
         """Buckets closed without a trade."""
         for host in self._hosts[series]:
             if host.last and start <= host.last + host.width:
-                values = self._tried(series, host, lambda host=host: host.commit_all((), end))
+                values = self._tried(series, host, host.commit_all, (), end)
                 self._tell(series, host, values or (), work)
 
     def _tell(self, series: Series, host: SeriesHost, values: Iterable[IndicatorValue], work: Work) -> None:
@@ -193,7 +194,7 @@ class IndicatorCalculationService:
             return
         for host in self._hosts[series]:
             if candle.time > host.last:
-                value = self._tried(series, host, lambda host=host: host.peek(candle))
+                value = self._tried(series, host, host.peek, candle)
                 if value is not None:
                     self._context.publish(event_of(series, value, PREVIEW))
 
@@ -224,10 +225,17 @@ class IndicatorCalculationService:
     def _withhold(self, series: Series, until: int) -> None:
         self._withheld[series] = max(until, self._withheld.get(series, 0))
 
-    def _tried(self, series: Series, host: SeriesHost, work: Callable[[], Result]) -> Result | None:
+    def _tried(
+        self,
+        series: Series,
+        host: SeriesHost,
+        work: Callable[Arguments, Result],
+        *arguments: Arguments.args,
+        **more: Arguments.kwargs,
+    ) -> Result | None:
         """What `work` gives; an indicator that raises is named, and left out on this series: the others go on."""
         try:
-            return work()
+            return work(*arguments, **more)
         except Exception as error:
             self._hosts[series] = [each for each in self._hosts[series] if each is not host]
             self._gone.append((series, host.name))
