@@ -102,7 +102,7 @@ class Life:
 
 @pytest.mark.parametrize("empty", ["skip", "carry"])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_any_split_previews_corrections_and_restarts_end_bit_equal_I4_I6(kind: str, empty: str) -> None:
+def test_any_split_previews_corrections_and_restarts_end_bit_equal_I4(kind: str, empty: str) -> None:
     make = resolve(KINDS[kind])
 
     @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))

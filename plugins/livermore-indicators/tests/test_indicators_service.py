@@ -108,7 +108,7 @@ def test_values_of_a_healthy_market_are_those_of_its_candles_I2_I5(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5])
-def test_holes_and_revisions_end_in_the_true_values_I4_I6(seed: int) -> None:
+def test_holes_and_revisions_end_in_the_true_values_I4(seed: int) -> None:
     compared, series, kinds = run_virtual(run(seed, 5.0, faults=True))
     assert compared > 300
     assert series == 9
@@ -125,7 +125,7 @@ EVERY_KIND = {
 
 
 @pytest.mark.parametrize(("history", "empty"), [(3600, "carry"), (3 * 86_400, "skip")])
-def test_a_restart_goes_on_bit_for_bit_sums_without_end_included_I6(history: int, empty: str, tmp_path: Path) -> None:
+def test_a_restart_goes_on_bit_for_bit_sums_without_end_included_S10(history: int, empty: str, tmp_path: Path) -> None:
     """Held against a run that never stopped, at a market so young that nothing can be rebuilt, and at an old one."""
 
     async def lived(pause: bool) -> tuple[dict[tuple[Series, str, int], IndicatorValue], list[str]]:
@@ -290,7 +290,7 @@ def test_an_odd_state_is_replayed_at_the_next_start_and_that_is_said(how: str, r
     assert len(values) == 1
 
 
-def test_older_candles_that_come_later_take_nothing_from_a_sum_I6() -> None:
+def test_older_candles_that_come_later_take_nothing_from_a_sum() -> None:
     types = {"obv": "livermore_indicators.obv:Obv"}
 
     async def deepened() -> tuple[int, int, list[object]]:
