@@ -12,7 +12,7 @@ from livermore_core.config.constructors import WORDS, Constructor, constructor_o
 from livermore_core.config.settings import DEEPEST_HISTORY, USUAL_DEPTH, USUAL_INDICATOR
 from livermore_core.config.shape import LONGEST, Shape
 from livermore_core.contributions import INDICATOR_KEYS
-from livermore_core.errors import LivermoreError, near
+from livermore_core.errors import near
 from livermore_core.plugins import Plugins
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
@@ -71,7 +71,7 @@ class IndicatorRules:
             make = self.plugins.code("register_indicators", kind, self.plugins.indicators[kind].reference)
             wrong = self._wrong(path, kind, constructor_of(make), parameters)
             need = 0 if wrong else int(getattr(make(**parameters), "settle", 0) or 0)
-        except (LivermoreError, TypeError, ValueError, ArithmeticError) as error:
+        except Exception as error:  # somebody else's constructor
             self.shape.problem(path, " ".join(str(error).split()))
             return 0
         if need > DEEPEST_HISTORY:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 
 from livermore_core.errors import ExitCode, LivermoreError
-from livermore_core.indicators.indicator import Indicator, Value
+from livermore_core.indicators.indicator import Indicator, Value, plain
 from livermore_core.market.candle import Candle
 from livermore_core.plugins import blamed
 
@@ -55,11 +55,12 @@ def judged(made: Indicator, result: Results | Value) -> Results:
     if len(results) != len(made.outputs):
         raise NonconformingError(f"{len(results)} results for {len(made.outputs)} outputs")
     for name, value in zip(made.outputs, results, strict=True):
-        if isinstance(value, float):
-            if not isfinite(value):
-                raise NonconformingError(f"{name} is {value}; where there is no value, it is None")
-        elif not (value is None or isinstance(value, str | int)):
-            raise NonconformingError(f"{name} is of type {type(value).__name__}, not a number, a text or None")
+        if isinstance(value, float) and not isfinite(value):
+            raise NonconformingError(f"{name} is {value}; where there is no value, it is None")
+        try:
+            plain(name, value)
+        except TypeError as error:
+            raise NonconformingError(str(error)) from None
     return results
 
 

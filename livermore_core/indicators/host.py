@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import isfinite
 from typing import NamedTuple
 
 import msgspec
 
 from livermore_core.indicators.empty import SKIP, filled
-from livermore_core.indicators.indicator import Indicator, Value
+from livermore_core.indicators.indicator import Indicator, Value, plain
 from livermore_core.market.candle import Candle
 from livermore_core.market.events import IndicatorValue
 
@@ -122,7 +121,7 @@ class SeriesHost:
             base = self._base
             try:
                 head = base.head.dump().encode()
-            except (TypeError, ValueError):  # something that JSON has not, in an attribute
+            except Exception:  # somebody else's `dump`, or something that JSON has not, in an attribute
                 self.dumps = False
                 return None
             self._state = msgspec.json.encode(
@@ -164,8 +163,7 @@ class SeriesHost:
         else:
             outputs = self._nothing.copy()
             for name, value in zip(self._outputs, result if isinstance(result, tuple) else (result,), strict=True):
-                if not isinstance(value, float) or isfinite(value):  # an undefined value is never NaN
-                    outputs[name] = value
+                outputs[name] = plain(name, value)
         return IndicatorValue(
             indicator=self.name,
             time=candle.time,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, log
+from math import ceil, isfinite, log
 
 from livermore_core.indicators.block import Block
 from livermore_core.market.candle import Candle
@@ -10,6 +10,8 @@ from livermore_core.market.candle import Candle
 Value = float | str | int | None
 # The seed of an average may weigh so much in the end: two decimals of MACD-V in every case.
 SETTLED = 2.2e-5
+# What a store can keep of a whole number.
+LARGEST = 2**63 - 1
 
 
 class Indicator(Block):
@@ -42,3 +44,15 @@ class Indicator(Block):
 def settle(alpha: float, tolerance: float = SETTLED) -> int:
     """Steps until the seed of an exponential average with weight `alpha` (0..1) weighs less than `tolerance`."""
     return ceil(log(tolerance) / log(1.0 - alpha)) if alpha < 1.0 else 0
+
+
+def plain(name: str, value: object) -> Value:
+    """A result as it is told: a finite number of Python's own, a text, or None. Raises TypeError where it is none."""
+    kind = type(value)
+    if kind is float:
+        return value if isfinite(value) else None  # type: ignore[arg-type, return-value]
+    if value is None or kind is str or (kind is int and -LARGEST <= value <= LARGEST):  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    if isinstance(value, float):  # numpy's are
+        return float(value) if isfinite(value) else None
+    raise TypeError(f"{name} is {str(value)[:40]} of type {kind.__name__}, not a number, a text or None")

@@ -76,14 +76,15 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def failure(what: object, error: sqlite3.Error) -> StoreError:
+def failure(what: object, error: Exception) -> StoreError:
     """What SQLite says of a file, with the name of the error, as the kind of error that it is."""
     # Text that cannot be decoded has no code.
     unknown = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_OK
     code = getattr(error, "sqlite_errorcode", unknown) & 0xFF
     kind, mend = KINDS.get(code, StoreError), MENDS.get(code, "")
     reason = "store.full: " if code == sqlite3.SQLITE_FULL else ""
-    return kind(f"{reason}{what}: {getattr(error, 'sqlite_errorname', 'SQLite')}: {error}{mend}")
+    name = "SQLite" if isinstance(error, sqlite3.Error) else type(error).__name__
+    return kind(f"{reason}{what}: {getattr(error, 'sqlite_errorname', name)}: {error}{mend}")
 
 
 def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:

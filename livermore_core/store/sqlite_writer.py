@@ -29,7 +29,7 @@ class Writer:
         """Apply the batches in one transaction; the outcome of each: the cursor after it, or why it failed."""
         try:
             return self._together(batches)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, TypeError, ValueError, ArithmeticError) as error:  # or one cannot be encoded
             self._identities.clear()  # some of them were rolled back
             if len(batches) == 1:
                 return [failure("the store refused a write", error)]

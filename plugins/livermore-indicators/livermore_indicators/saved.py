@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from secrets import randbits
 
 import msgspec
 
@@ -39,12 +40,12 @@ class Memory:
     """What the values of the runs before remember.
 
     A run hears everything in order and writes what a wake-up brought in one transaction, so what its newest state has
-    heard is true of all its states. `run` is the number of the new one, `head` the end of the log as it begins.
+    heard is true of all its states. `run` is a number that the new one alone has, `head` the end of the log before it.
     """
 
     def __init__(self) -> None:
         self.told: dict[Series, dict[str, IndicatorValue]] = {}
-        self.run = 1
+        self.run = randbits(53)
         self.head = ""
         self._states: dict[tuple[Series, str], Saved] = {}
         # Ranges that were announced as changed after all that a run has heard.
@@ -64,7 +65,6 @@ class Memory:
         newest: dict[int, Saved] = {}
         for saved in memory._states.values():
             newest[saved.run] = max(newest.get(saved.run, saved), saved, key=lambda each: each.heard)
-        memory.run = 1 + max(newest, default=0)
         for saved in newest.values():
             await memory._listen(store, saved, kinds)
         return memory

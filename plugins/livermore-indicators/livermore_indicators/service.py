@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import ParamSpec, TypeVar
 
 from msgspec import structs
 
-from livermore_core import Batch, Candle, Context, Event, IndicatorValue, Series, SeriesChange, SeriesHost
+from livermore_core import (
+    Batch,
+    Candle,
+    Context,
+    Event,
+    IndicatorValue,
+    Series,
+    SeriesChange,
+    SeriesHost,
+    StoreCorruptError,
+    StoreError,
+)
 from livermore_indicators.choosing import chosen
 from livermore_indicators.saved import Memory, Range, saved_text
 from livermore_indicators.told import Told
@@ -20,6 +33,8 @@ CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
 VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
 WARM_AT_ONCE = 200
 READ_AT_ONCE = 5000
+# Seconds until a refused write is tried again.
+PAUSES = (0.5, 1.0, 2.0, 5.0)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -43,6 +58,7 @@ class IndicatorCalculationService:
         by_the_clock = {EMPTY} if any(each.empty != "skip" for each in self._chosen) else set()
         with self._context.subscribe({CLOSED, GAP, OPEN, *CHANGES, *by_the_clock}) as announced:
             await self._warm_all()
+            self._is_ready = True
             ready()
             lost = 0
             while True:
@@ -50,6 +66,8 @@ class IndicatorCalculationService:
                 if announced.lost > lost:  # what the bound dropped is in the log
                     lost = announced.lost
                     events, self._cursor = await self._logged()
+                    if by_the_clock:  # that nothing traded is not in the log
+                        self._doubted.update(dict.fromkeys(self._hosts, 0))
                 else:
                     self._cursor = announced.cursor or self._cursor
                 self._heard += 1
@@ -63,6 +81,7 @@ class IndicatorCalculationService:
         # Series that may have a hole at the end of what is known: the first candle beyond it is looked up, not taken.
         self._doubted: dict[Series, int] = {}
         self._told = Told()
+        self._is_ready = False
         # Those whose stored state is not to be believed.
         self._gone: list[tuple[Series, str]] = []
         # Up to where all that was announced has been heard, in how many wake-ups of which run.
@@ -114,10 +133,12 @@ class IndicatorCalculationService:
             values: list[IndicatorValue] = []
             if intervals:
                 reason = memory.resume(series, host, self._identities[host.name])
-                changed = memory.changed(series, host)
-                reason = reason or (host.needs_rebuild(intervals[-1], changed) if host.seen else None)
+                changed, known = memory.changed(series, host), _around(host, intervals)
+                reason = reason or (host.needs_rebuild(known, changed) if host.seen else None)
                 anew += [(host.name, reason)] if reason else []
-                values = await self._fed(series, host, intervals[-1], changed)
+                values = await self._fed(series, host, known, changed)
+                if known != intervals[-1]:
+                    self._withhold(series, intervals[-1][1])
             # What was told before this run is not told once more, should its candle not be known yet.
             newest = memory.told[series].get(host.name)
             if newest is not None and (not values or newest.time > values[-1].time):
@@ -190,7 +211,7 @@ class IndicatorCalculationService:
             work.add(series, value, VALUE, host)
 
     def _preview(self, series: Series, candle: Candle) -> None:
-        if series in self._withheld:
+        if series in self._withheld or candle.time > self._doubted.get(series, candle.time):
             return
         for host in self._hosts[series]:
             if candle.time > host.last:
@@ -205,9 +226,7 @@ class IndicatorCalculationService:
             return
         reached = intervals[-1][1]
         for host in self._hosts[series]:
-            # What was fed must still be known without a hole; beyond one, values wait.
-            anchor = host.replayed_from or host.fed_from
-            known = next(((low, high) for low, high in intervals if low <= anchor < high), intervals[-1])
+            known = _around(host, intervals)
             values = await self._fed(series, host, known, ranges)
             for value, is_new in self._told.differences(series, host, values):
                 work.add(series, value, VALUE if is_new else CORRECTED)
@@ -256,10 +275,21 @@ class IndicatorCalculationService:
                 SeriesChange(series=series, values=[self._stored(series, *pair, heard) for pair in each.values()])
                 for series, each in work.values.items()
             ]
-            cursor = await self._store.transact(Batch(changes=changes, events=work.events))
+            cursor = await self._written(Batch(changes=changes, events=work.events))
             for event in work.events:
                 self._context.publish(event, cursor)
         return Work()
+
+    async def _written(self, batch: Batch) -> str:
+        """Once all is warm, a store that refuses (it is full, or busy) is waited for: it says so itself."""
+        for pause in chain(PAUSES, repeat(PAUSES[-1])):
+            try:
+                return await self._store.transact(batch)
+            except StoreError as error:
+                if not self._is_ready or isinstance(error, StoreCorruptError):
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("a pause without end has ended")
 
     def _stored(self, series: Series, value: IndicatorValue, host: SeriesHost | None, cursor: str) -> IndicatorValue:
         """The value with what the next start goes on from."""
@@ -275,3 +305,9 @@ class IndicatorCalculationService:
             host.state or "null",
         )
         return structs.replace(value, state=text)
+
+
+def _around(host: SeriesHost, intervals: Sequence[Range]) -> Range:
+    """Of what is known, the part that holds what was fed, for beyond a hole values wait; else the newest."""
+    first = host.replayed_from or host.fed_from
+    return next(((low, high) for low, high in intervals if low <= first < high), intervals[-1])

@@ -43,7 +43,7 @@ class Told:
         self, series: Series, host: SeriesHost, values: Iterable[IndicatorValue]
     ) -> Iterator[tuple[IndicatorValue, bool]]:
         """Of what a host gives now, what is not told yet, and whether it is new; else it is a correction."""
-        before = self._values.get((series, host.name), {})
+        before = dict(self._values.get((series, host.name), {}))  # `note` forgets some of it meanwhile
         oldest, newest = min(before, default=0), max(before, default=0)
         for value in values:
             known = before.get(value.time)

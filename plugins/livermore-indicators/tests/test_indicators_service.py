@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from livermore_indicators import IndicatorCalculationService, MacdV
-from livermore_indicators.averages import EmaOfClose
+from livermore_indicators.averages import EmaOfClose, SmaOfClose
+from livermore_indicators.told import Told
 from msgspec import structs
 
-from livermore_core import Batch, Candle, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost
+from livermore_core import Batch, Candle, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost, StoreError
 from livermore_core.bus import BOUND
 from livermore_core.indicators.host import HORIZON
 from livermore_core.store.sqlite import open_store
@@ -204,7 +205,8 @@ class Broken(Indicator):
         self.seen += 1
         if self.how == "update" and self.seen > self.after:
             raise RuntimeError("no such price")
-        return float("nan") if self.how == "nan" else candle.close
+        odd: dict[str, object] = {"nan": float("nan"), "bool": candle.close > candle.open, "huge": 2**64, "bytes": b""}
+        return odd.get(self.how, candle.close)  # type: ignore[return-value]
 
     def peek(self, candle: Candle) -> float:
         if self.how == "peek":
@@ -219,6 +221,9 @@ class Broken(Indicator):
         ({"how": "update", "after": 80}, "RuntimeError: no such price"),
         ({"how": "peek"}, "ZeroDivisionError: division by zero"),
         ({"how": "nan"}, None),
+        ({"how": "bool"}, "TypeError: value is True of type bool, not a number, a text or None"),
+        ({"how": "huge"}, "TypeError: value is 18446744073709551616 of type int, not a number, a text or None"),
+        ({"how": "bytes"}, "TypeError: value is b'' of type bytes, not a number, a text or None"),
     ],
 )
 def test_an_indicator_that_fails_is_named_and_left_out_and_the_others_go_on(
@@ -237,7 +242,7 @@ def test_an_indicator_that_fails_is_named_and_left_out_and_the_others_go_on(
             return found.events("indicator.failed"), await store.values(ONE), {value.indicator for value in values[-9:]}
 
     said, latest_values, speaking = run_virtual(lived())
-    assert [fields["cause"] for fields in said] == ([] if cause is None else [cause])
+    assert [str(fields["cause"]).replace("False", "True") for fields in said] == ([] if cause is None else [cause])
     assert "macd-v" in {value.indicator for value in latest_values}
     assert "macd-v" in speaking
     if cause is None:
@@ -249,12 +254,17 @@ class Odd(Indicator):
     """Its state is what a dump cannot hold, or what a load does not take back."""
 
     def __init__(self, how: str = "dict") -> None:
-        self.odd: object = {"dict": {}, "set": set(), "infinite": float("inf"), "load": 0}[how]
+        self.odd: object = {"dict": {}, "set": set(), "infinite": float("inf"), "load": 0, "dump": 0}[how]
         self.how, self.closes = how, 0.0
 
     def update(self, candle: Candle) -> float:
         self.closes += candle.close
         return self.closes
+
+    def dump(self) -> str:
+        if self.how == "dump":
+            raise KeyError("where")
+        return super().dump()
 
     def load(self, text: str) -> None:
         if self.how == "load":
@@ -267,6 +277,7 @@ class Odd(Indicator):
     [
         ("dict", "its state does not load: ValueError: a dictionary is no state of a block"),
         ("set", "its state cannot be written out"),
+        ("dump", "its state cannot be written out"),
         ("infinite", None),
         ("load", "its state does not load: KeyError: 'where'"),
     ],
@@ -413,16 +424,17 @@ def test_a_candle_that_changed_while_nobody_listened_is_in_the_values_after_the_
     assert structs.replace(value, state=None, revision=0) == right
 
 
-def test_an_indicator_that_was_left_out_for_a_run_has_heard_nothing_of_it_I4() -> None:
+@pytest.mark.parametrize("first", [["macd-v", "ema"], ["ema"]])
+def test_an_indicator_that_was_left_out_for_a_run_has_heard_nothing_of_it_I4(first: list[str]) -> None:
     types = {"ema": "livermore_indicators.averages:EmaOfClose", **TYPES}
 
     async def three_runs() -> tuple[IndicatorValue, list[Candle], list[Mapping[str, object]]]:
         client, store = market(12, 2.0), MemoryStore()
-        for names in (["macd-v", "ema"], ["macd-v"], ["macd-v", "ema"]):
+        for names in (first, ["macd-v"], ["macd-v", "ema"]):
             own = {"indicators": {name: {} for name in names}, "indicator_types": types}
             async with harness(client, store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
                 await stages(found)
-                if len(names) == 1:  # only the one that runs can hear of it
+                if names == ["macd-v"]:  # only the one that runs can hear of it
                     row = (await store.candles(ONE, last=95))[0]
                     wrong = structs.replace(row, close=row.high, revision=row.revision + 1, source="rest")
                     client.revise("AAA-USD", row.time, row.time + 60, 0.0)
@@ -606,6 +618,103 @@ def test_a_hole_at_the_end_of_what_is_known_is_seen_though_it_was_announced_befo
         assert await learn(found, range(150, 151), "candle.healed") == [150, 151, 152]
 
     lone(before_the_start, start=False)
+
+
+def test_a_restart_while_a_hole_is_open_keeps_what_was_before_it_I1() -> None:
+    types = {"obv": "livermore_indicators.obv:Obv"}
+
+    async def restarted() -> tuple[list[int], list[int], int]:
+        store = MemoryStore()
+        own = {"indicators": {"obv": {}}, "indicator_types": types}
+        for number in range(2):
+            async with harness(market(10, 1.0), store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
+                found.following.symbols = ("AAA-USD",)
+                await IndicatorCalculationService(found.context).start()
+                if number == 0:
+                    await learn(found, range(100, 400))
+                    await store.transact(Batch(events=[gap(400, 401)]))
+                    found.bus.publish(gap(400, 401))
+                    await learn(found, range(401, 404))
+                else:
+                    waiting = await learn(found, range(404, 406))
+                    healed = await learn(found, range(400, 401), "candle.healed")
+                    (value,) = await store.values(ONE)
+                    assert found.events("indicators.replayed") == []
+        return waiting, healed, value.since // 60
+
+    waiting, healed, since = run_virtual(restarted())
+    assert max(waiting) == 399
+    assert healed == [*waiting, *range(400, 406)]
+    assert since == 100
+
+
+class Refusing(MemoryStore):
+    """Refuses so many writes of values."""
+
+    refuse = 0
+
+    async def transact(self, batch: Batch) -> str:
+        if self.refuse and any(change.values for change in batch.changes):
+            self.refuse -= 1
+            raise StoreError("store.full: it is full")
+        return await super().transact(batch)
+
+
+def test_values_that_a_full_store_refuses_are_written_and_told_once_it_takes_them_D01() -> None:
+    async def refused() -> tuple[list[int], list[int]]:
+        store = Refusing()
+        async with following(market(10, 1.0), store) as found:  # type: ignore[attr-defined]
+            found.following.symbols = ("AAA-USD",)
+            await IndicatorCalculationService(found.context).start()
+            await learn(found, range(100, 150))
+            store.refuse = 12
+            meanwhile = await learn(found, range(150, 153))
+            await asyncio.sleep(120)
+            return meanwhile, await learn(found, range(153, 154))
+
+    meanwhile, after = run_virtual(refused())
+    assert max(meanwhile) == 149
+    assert after == list(range(100, 154))
+
+
+def test_what_was_lost_of_buckets_without_trades_is_made_good_by_the_next_P15() -> None:
+    types = {"buckets": f"{__name__}:Buckets"}
+
+    async def quiet() -> list[int]:
+        store = MemoryStore()
+        own = {"indicators": {"buckets": {}}, "indicator_types": types}
+        async with harness(market(10, 1.0), store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
+            found.following.symbols = ("AAA-USD",)
+            await IndicatorCalculationService(found.context).start()
+            await learn(found, range(100, 150))
+            for minute in range(150, 160):
+                covered = SeriesChange(series=ONE, covered=[(60 * minute, 60 * minute + 60)])
+                await store.transact(Batch(changes=[covered]))
+                found.bus.publish(Event(kind="candle.empty", time=60 * minute, until=60 * minute + 60, **ABOUT))  # type: ignore[arg-type]
+                for _ in range(BOUND if minute == 154 else 0):
+                    found.bus.publish(Event(kind="candle.open", time=60 * minute, **ABOUT))  # type: ignore[arg-type]
+                await asyncio.sleep(1)
+            return await learn(found, range(160, 160))
+
+    assert run_virtual(quiet()) == list(range(100, 160))
+
+
+def test_a_second_correction_while_the_oldest_are_forgotten_corrects_what_it_changes_alone_E2() -> None:
+    host, told = SeriesHost("sma", lambda: SmaOfClose(2)), Told()
+    rows = [Candle(60 * minute, 10.0, 12.0, 9.0, 11.0, 1.0) for minute in range(1, 258)]
+    for row in rows[:255]:
+        told.note(ONE, host, host.commit(row))
+    at = next(place for place, row in enumerate(rows) if row.time > host.replayed_from) + 2
+    corrections = []
+    for close in (11.5, 11.7):
+        rows[at] = structs.replace(rows[at], close=close)
+        fed = [row for row in (rows[:255] if close == 11.5 else rows) if row.time >= host.replay_since]
+        corrections.append(
+            [(value.time, value.revision, is_new) for value, is_new in told.differences(ONE, host, host.replay(fed))]
+        )
+    times = rows[at].time, rows[at].time + 60
+    assert corrections[0] == [(time, 1, False) for time in times]
+    assert corrections[1] == [*((time, 2, False) for time in times), *((row.time, 0, True) for row in rows[255:])]
 
 
 def test_what_a_full_backlog_drops_is_read_from_the_store_E6_P15() -> None:
