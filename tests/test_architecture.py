@@ -108,15 +108,16 @@ def test_every_file_says_its_one_reason_in_its_first_line(path: Path) -> None:
     assert len(docstring.splitlines()[0]) > 10
 
 
-def test_except_exception_stands_at_the_four_boundaries_only() -> None:
+def test_except_exception_stands_at_the_five_boundaries_only() -> None:
     places = [
         path.relative_to(CORE).name
         for path in sorted(CORE.rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) == "Exception")
     ]
-    assert set(places) <= {"plugins.py", "app.py", "services.py", "__init__.py"}
-    assert len(places) <= 5
+    # Loading, opening, stage and service; and what an indicator's author wrote: its constructor and its `dump`.
+    assert set(places) <= {"plugins.py", "app.py", "services.py", "__init__.py", "indicators.py", "host.py"}
+    assert len(places) <= 7
 
 
 def test_the_front_door_is_sorted_complete_and_opens() -> None:
