@@ -19,7 +19,7 @@ test: $(VENV)/installed-test
 HOURS ?= 200
 
 torture: $(VENV)/installed-test
-	$(BIN)/python tests/torture.py --hours $(HOURS)
+	$(BIN)/python tests/torture.py --hours $(HOURS) --previews-in 2
 
 N ?= 100
 

@@ -407,7 +407,7 @@ def test_a_candle_that_changed_while_nobody_listened_is_in_the_values_after_the_
         client, store = market(12, 2.0), MemoryStore()
         async with following(client, store) as found:  # type: ignore[attr-defined]
             await stages(found)
-            await asyncio.sleep(1800)
+            await asyncio.sleep(300)
         row = (await store.candles(ONE, last=minutes))[0]
         wrong = Candle(row.time, row.open, row.high * 2, row.low, row.close, row.volume, row.revision + 1, "rest")
         event = Event(kind="candle.revised", time=row.time, candle=wrong, **ABOUT)  # type: ignore[arg-type]
@@ -441,7 +441,7 @@ def test_an_indicator_that_was_left_out_for_a_run_has_heard_nothing_of_it_I4(fir
                     event = Event(kind="candle.revised", time=row.time, candle=wrong, **ABOUT)  # type: ignore[arg-type]
                     await store.transact(Batch(changes=[SeriesChange(series=ONE, rows=[wrong])], events=[event]))
                     found.bus.publish(event)
-                await asyncio.sleep(1200)
+                await asyncio.sleep(180)
                 said = found.events("indicators.replayed")
         values = {value.indicator: value for value in await store.values(ONE)}
         return values["ema"], await store.candles(ONE, since=values["ema"].since), said
