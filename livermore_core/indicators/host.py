@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import NamedTuple
 
 import msgspec
@@ -163,7 +164,9 @@ class SeriesHost:
         else:
             outputs = self._nothing.copy()
             for name, value in zip(self._outputs, result if isinstance(result, tuple) else (result,), strict=True):
-                outputs[name] = plain(name, value)
+                kind = type(value)
+                # Most are; `plain` is for the rest.
+                outputs[name] = value if kind is str or (kind is float and isfinite(value)) else plain(name, value)
         return IndicatorValue(
             indicator=self.name,
             time=candle.time,
