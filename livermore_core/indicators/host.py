@@ -164,9 +164,9 @@ class SeriesHost:
         else:
             outputs = self._nothing.copy()
             for name, value in zip(self._outputs, result if isinstance(result, tuple) else (result,), strict=True):
-                kind = type(value)
-                # Most are; `plain` is for the rest.
-                outputs[name] = value if kind is str or (kind is float and isfinite(value)) else plain(name, value)
+                # Nearly all are; `plain` is for the rest.
+                is_plain = isfinite(value) if type(value) is float else type(value) is str  # type: ignore[arg-type]
+                outputs[name] = value if is_plain else plain(name, value)
         return IndicatorValue(
             indicator=self.name,
             time=candle.time,
