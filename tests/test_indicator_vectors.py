@@ -151,3 +151,16 @@ def test_a_day_that_begins_without_a_trade_has_no_average_yet() -> None:
     values = host.commit_all([Candle(86_400 - 120, 10.0, 11.0, 9.0, 10.0, 1.0)], 86_400 + 180)
     assert [value.outputs["value"] for value in values] == [10.0, 10.0, None, None, None]
     assert host.commit_all([Candle(86_400 + 180, 5.0, 5.0, 5.0, 5.0, 1.0)], 0)[-1].outputs["value"] == 5.0
+
+
+def test_results_of_another_library_become_plain_numbers() -> None:
+    class Foreign(float):
+        """As numpy's are: a float that no store can keep."""
+
+    class Fed(MacdV):
+        outputs = ("value",)
+
+        def update(self, candle: Candle) -> float:  # type: ignore[override]
+            return Foreign(candle.close)
+
+    assert type(SeriesHost("fed", Fed).commit(candles("walk")[0]).outputs["value"]) is float
