@@ -165,7 +165,7 @@ class SeriesHost:
             outputs = self._nothing.copy()
             for name, value in zip(self._outputs, result if isinstance(result, tuple) else (result,), strict=True):
                 # Nearly all are; `plain` is for the rest.
-                is_plain = isfinite(value) if type(value) is float else type(value) is str  # type: ignore[arg-type]
+                is_plain = isfinite(value) if type(value) is float else type(value) is str
                 outputs[name] = value if is_plain else plain(name, value)
         return IndicatorValue(
             indicator=self.name,
