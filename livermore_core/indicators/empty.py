@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from livermore_core.market.candle import Candle
 
-SKIP, CARRY, FLAT = POLICIES = ("skip", "carry", "flat")
+SKIP, CARRY = "skip", "carry"
 
 
 class EmptyBucket(Candle, frozen=True, gc=False):

@@ -55,11 +55,15 @@ class SeriesHost:
         """The candles from this time on are what `replay` takes."""
         return self._base.last + 1 if self._base.last else self.fed_from
 
+    @property
+    def anchor(self) -> int:
+        """The candle that a replay stands on: none can be made where it is not known any more. 0: nothing was fed."""
+        return self._base.last or self.fed_from
+
     def needs_rebuild(self, known: tuple[int, int], changed: Iterable[tuple[int, int]]) -> str | None:
         """Why a replay would not do, of what is known without a hole, after changes of these [start, end)."""
-        first = self.replayed_from or self.fed_from
-        if not known[0] <= first < known[1]:
-            return "what it was made of is not known any more" if first else "nothing was fed"
+        if not known[0] <= self.anchor < known[1]:
+            return "what it was made of is not known any more" if self.anchor else "nothing was fed"
         for start, end in changed:
             if start <= self.replayed_from and end > self.fed_from:
                 return "candles below it have changed"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from secrets import randbits
 
 import msgspec
 
-from livermore_core import CandleStore, CursorExpiredError, IndicatorValue, Series, SeriesHost
+from livermore_core import CandleStore, CursorExpiredError, Event, IndicatorValue, Series, SeriesHost
 
 READ_AT_ONCE = 5000
 Range = tuple[int, int]
@@ -102,12 +102,16 @@ class Memory:
                 self._states[series, value.indicator] = msgspec.json.decode(value.state, type=Saved)
 
     async def _listen(self, store: CandleStore, newest: Saved, kinds: Collection[str]) -> None:
-        cursor = newest.cursor
         try:
-            while page := await store.events(cursor, READ_AT_ONCE):
-                cursor = page[-1][0]
-                for _, event in page:
-                    if event.kind in kinds:
-                        self._changed[newest.run, event.series].append((event.time, event.until or event.time + 1))
+            async for _, event in logged(store, newest.cursor):
+                if event.kind in kinds:
+                    self._changed[newest.run, event.series].append((event.time, event.until or event.time + 1))
         except CursorExpiredError:  # nobody knows any more what changed
             self._states = {key: saved for key, saved in self._states.items() if saved.run != newest.run}
+
+
+async def logged(store: CandleStore, cursor: str) -> AsyncIterator[tuple[str, Event]]:
+    """Every event of the log after the cursor, each with its own. Raises CursorExpiredError."""
+    while page := await store.events(cursor, READ_AT_ONCE):
+        for cursor, event in page:
+            yield cursor, event

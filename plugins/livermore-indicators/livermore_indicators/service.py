@@ -24,7 +24,7 @@ from livermore_core import (
     StoreError,
 )
 from livermore_indicators.choosing import chosen
-from livermore_indicators.saved import Memory, Range, saved_text
+from livermore_indicators.saved import Memory, Range, logged, saved_text
 from livermore_indicators.told import Told
 from livermore_indicators.work import Work, event_of
 
@@ -32,7 +32,6 @@ CLOSED, GAP, OPEN, EMPTY = "candle.closed", "candle.gap", "candle.open", "candle
 CHANGES = frozenset({"candle.healed", "candle.revised", "candles.backfilled"})
 VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator.preview"
 WARM_AT_ONCE = 200
-READ_AT_ONCE = 5000
 # Seconds until a refused write is tried again.
 PAUSES = (0.5, 1.0, 2.0, 5.0)
 Arguments = ParamSpec("Arguments")
@@ -101,11 +100,9 @@ class IndicatorCalculationService:
 
     async def _logged(self) -> tuple[list[Event], str]:
         """What was committed since the last wake-up, and the cursor after it. Raises CursorExpiredError."""
-        events, cursor = [], self._cursor
-        while page := await self._store.events(cursor, READ_AT_ONCE):
-            cursor = page[-1][0]
-            events += [event for _, event in page if event.value is None]
-        return events, cursor
+        heard = [pair async for pair in logged(self._store, self._cursor)]
+        cursor = heard[-1][0] if heard else self._cursor
+        return [event for _, event in heard if event.value is None], cursor
 
     # ---- warming ----
 
@@ -134,7 +131,7 @@ class IndicatorCalculationService:
             if intervals:
                 reason = memory.resume(series, host, self._identities[host.name])
                 changed, known = memory.changed(series, host), _around(host, intervals)
-                reason = reason or (host.needs_rebuild(known, changed) if host.seen else None)
+                reason = reason or (host.needs_rebuild(known, changed) if host.fed_from else None)
                 anew += [(host.name, reason)] if reason else []
                 values = await self._fed(series, host, known, changed)
                 if known != intervals[-1]:
@@ -166,7 +163,7 @@ class IndicatorCalculationService:
 
     async def _take(self, events: list[Event]) -> None:
         work = Work()
-        changed: dict[Series, list[tuple[int, int]]] = {}
+        changed: dict[Series, list[Range]] = {}
         opens: dict[Series, Candle] = {}
         for event in events:
             series = event.series
@@ -208,7 +205,8 @@ class IndicatorCalculationService:
     def _tell(self, series: Series, host: SeriesHost, values: Iterable[IndicatorValue], work: Work) -> None:
         for value in values:
             self._told.note(series, host, value)
-            work.add(series, value, VALUE, host)
+            work.add(series, value, VALUE)
+            work.latest(series, value, host)
 
     def _preview(self, series: Series, candle: Candle) -> None:
         if series in self._withheld or candle.time > self._doubted.get(series, candle.time):
@@ -219,7 +217,7 @@ class IndicatorCalculationService:
                 if value is not None:
                     self._context.publish(event_of(series, value, PREVIEW))
 
-    async def _resync(self, series: Series, work: Work, ranges: Sequence[tuple[int, int]]) -> None:
+    async def _resync(self, series: Series, work: Work, ranges: Sequence[Range]) -> None:
         """These ranges changed, or became known: replay what can be replayed, rebuild else, publish what differs."""
         intervals = list(await self._store.coverage(series))
         if not intervals:
@@ -309,5 +307,4 @@ class IndicatorCalculationService:
 
 def _around(host: SeriesHost, intervals: Sequence[Range]) -> Range:
     """Of what is known, the part that holds what was fed, for beyond a hole values wait; else the newest."""
-    first = host.replayed_from or host.fed_from
-    return next(((low, high) for low, high in intervals if low <= first < high), intervals[-1])
+    return next(((low, high) for low, high in intervals if low <= host.anchor < high), intervals[-1])

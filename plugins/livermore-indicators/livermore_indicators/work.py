@@ -12,10 +12,8 @@ class Work:
         self.values: dict[Series, dict[str, tuple[IndicatorValue, SeriesHost | None]]] = {}
         self.events: list[Event] = []
 
-    def add(self, series: Series, value: IndicatorValue, kind: str, host: SeriesHost | None = None) -> None:
-        """Announce a value; with its host, it is the latest one."""
-        if host is not None:
-            self.latest(series, value, host)
+    def add(self, series: Series, value: IndicatorValue, kind: str) -> None:
+        """Announce a value."""
         self.events.append(event_of(series, value, kind))
 
     def latest(self, series: Series, value: IndicatorValue, host: SeriesHost | None) -> None:
