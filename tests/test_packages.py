@@ -177,4 +177,6 @@ async def test_an_indicator_of_25_lines_is_listed_checked_and_live_with_no_edit_
     async with open_reader(url) as store:
         values = [value for series in await store.series() for value in await store.values(series)]
     assert {value.indicator for value in values} == {"keltner-width", "wide"}
-    assert all(isinstance(value.outputs["value"], float) for value in values)
+    # A minute's history begins with the 4h bucket that is open: shortly after its start there is too little of it.
+    assert any(value.have >= value.need for value in values)
+    assert all(isinstance(value.outputs["value"], float) for value in values if value.have >= value.need)
