@@ -12,9 +12,6 @@ from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
 
-# Some days of 25 live symbols; a consumer that is further behind starts from a snapshot.
-EVENTS_KEPT = 500_000
-
 
 class SeriesChange(msgspec.Struct, kw_only=True):
     """What one transaction changes in one series.
@@ -81,14 +78,18 @@ class CandleStore(Protocol):
     async def head(self) -> str:
         """The cursor after the newest event."""
 
+    async def wait(self, after: str, within: float) -> None:
+        """Return once the log has an event after the cursor, whoever wrote it, or after `within` seconds."""
+
     async def write_status(self, status: Mapping[str, Any]) -> None:
         """Replace the status row (JSON-able)."""
 
     async def read_status(self) -> dict[str, Any] | None:
         """The status row, or None where there never was one."""
 
-    async def trim(self, keep: Mapping[str, int], events: int = EVENTS_KEPT) -> int:
+    async def trim(self, keep: Mapping[str, int], events: int | None = None) -> int:
         """Keep the newest `keep[timeframe]` candles per series; older rows and their coverage go in one transaction.
 
-        Of the event log no more than the newest `events` are kept. Returns the number of rows deleted.
+        Of the event log (of each, where a store has several) no more than the newest `events` are kept, by default as
+        many as the store thinks right. Returns the number of rows deleted.
         """

@@ -18,11 +18,15 @@ from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
-from livermore_core.store.protocol import EVENTS_KEPT, Batch
+from livermore_core.store.protocol import Batch
 from livermore_core.store.schema import COLUMNS, EVENTS_AFTER, absent, to_candle
 from livermore_core.store.sqlite_file import check_sound, connect, failure, make_room, path_of, set_aside
 from livermore_core.store.sqlite_writer import Writer
 
+# Some days of 25 live symbols; a consumer that is further behind starts from a snapshot.
+EVENTS_KEPT = 500_000
+# Seconds between two looks at the log, which take some 50 us.
+LOOK_EVERY = 0.02
 Answer = TypeVar("Answer")
 
 
@@ -190,6 +194,13 @@ class SqliteStore:
         ((position,),) = await self._rows("SELECT coalesce(max(position), 0) FROM events")
         return f"1-{position}"
 
+    async def wait(self, after: str, within: float) -> None:
+        """Look at the log now and then: who writes a file cannot wake its readers."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while await self.head() == after and loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_EVERY)
+
     async def write_status(self, status: Mapping[str, Any]) -> None:
         """Replace the status row."""
         await self._run(self._writer.write_status, msgspec.json.encode(status))
@@ -203,9 +214,9 @@ class SqliteStore:
         """Read the whole file, while others write. Raises StoreCorruptError where it is damaged."""
         await asyncio.to_thread(check_sound, self.path, read_only=True)
 
-    async def trim(self, keep: Mapping[str, int], events: int = EVENTS_KEPT) -> int:
+    async def trim(self, keep: Mapping[str, int], events: int | None = None) -> int:
         """Keep the newest candles per series, and the newest events."""
-        return await self._run(self._writer.trim, dict(keep), events)
+        return await self._run(self._writer.trim, dict(keep), EVENTS_KEPT if events is None else events)
 
     async def _rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
         return await self._run(lambda: self._connection.execute(statement, parameters).fetchall())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from livermore_core.errors import CursorExpiredError
@@ -10,7 +12,7 @@ from livermore_core.market.candle import Candle
 from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
-from livermore_core.store.protocol import EVENTS_KEPT, Batch, SeriesChange
+from livermore_core.store.protocol import Batch, SeriesChange
 
 
 class MemoryStore:
@@ -25,6 +27,7 @@ class MemoryStore:
         self._forgotten = 0
         self._keys: set[tuple[object, ...]] = set()
         self._status: dict[str, Any] | None = None
+        self._grown = asyncio.Condition()
 
     async def transact(self, batch: Batch) -> str:
         """Apply the batch; nothing in it can fail half-way."""
@@ -36,6 +39,8 @@ class MemoryStore:
             if key not in self._keys:
                 self._keys.add(key)
                 self._events.append(event)
+        async with self._grown:
+            self._grown.notify_all()
         return await self.head()
 
     async def candles(
@@ -77,6 +82,12 @@ class MemoryStore:
         """The cursor after the newest event."""
         return str(self._forgotten + len(self._events))
 
+    async def wait(self, after: str, within: float) -> None:
+        """Wait for who writes in this process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within), self._grown:
+                await self._grown.wait_for(lambda: str(self._forgotten + len(self._events)) != after)
+
     async def write_status(self, status: Mapping[str, Any]) -> None:
         """Replace the status row."""
         self._status = dict(status)
@@ -85,9 +96,9 @@ class MemoryStore:
         """The status row."""
         return self._status
 
-    async def trim(self, keep: Mapping[str, int], events: int = EVENTS_KEPT) -> int:
-        """Keep the newest candles per series, and the newest events."""
-        too_many = max(0, len(self._events) - events)
+    async def trim(self, keep: Mapping[str, int], events: int | None = None) -> int:
+        """Keep the newest candles per series, and the newest events (all of them, unless told how many)."""
+        too_many = 0 if events is None else max(0, len(self._events) - events)
         self._forgotten += too_many
         del self._events[:too_many]
         gone = 0

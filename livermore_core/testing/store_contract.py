@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from livermore_core.errors import CursorExpiredError
@@ -90,6 +92,16 @@ class StoreContract:
         assert seen == [60 * minute for minute in range(1, 8)]
         await store.transact(change(9))
         assert [event.time for _, event in await store.events(cursor)] == [540]
+
+    async def test_waiting_ends_with_the_next_event(self, store: CandleStore) -> None:
+        await store.transact(change(1))
+        head = await store.head()
+        await store.wait("", within=60.0)
+        await store.wait(head, within=0.01)
+        async with asyncio.timeout(30.0), asyncio.TaskGroup() as group:
+            waiting = group.create_task(store.wait(head, within=60.0))
+            await store.transact(change(2))
+            await waiting
 
     async def test_a_cursor_that_the_log_no_longer_reaches_is_refused_with_the_oldest_there_is_N05(
         self, store: CandleStore
