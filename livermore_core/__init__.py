@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from livermore_core.errors import StoreCorruptError as StoreCorruptError
     from livermore_core.errors import StoreError as StoreError
     from livermore_core.errors import StoreHeldError as StoreHeldError
+    from livermore_core.errors import StoreLostError as StoreLostError
     from livermore_core.errors import TransientError as TransientError
     from livermore_core.errors import UnavailableError as UnavailableError
     from livermore_core.errors import UnknownSymbolError as UnknownSymbolError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from livermore_core.exchange.protocol import Product as Product
     from livermore_core.exchange.protocol import Subscribed as Subscribed
     from livermore_core.exchange.settings import ExchangeSettings as ExchangeSettings
+    from livermore_core.exchange.trouble import Trouble as Trouble
     from livermore_core.hooks import STAGES as STAGES
     from livermore_core.hooks import hookimpl as hookimpl
     from livermore_core.indicators.averages import Ema as Ema
@@ -129,10 +131,12 @@ _HOME = {
     "StoreCorruptError": "errors",
     "StoreError": "errors",
     "StoreHeldError": "errors",
+    "StoreLostError": "errors",
     "Subscribed": "exchange.protocol",
     "TIMEFRAME_PRIORITY": "exchange.backfill",
     "Trade": "market.trade",
     "TransientError": "errors",
+    "Trouble": "exchange.trouble",
     "TrueRange": "indicators.ranges",
     "UnavailableError": "errors",
     "UnknownSymbolError": "errors",

@@ -7,6 +7,7 @@ LivermoreError                   exit 70
 ├── StoreError                   exit 74   the store cannot be read or written
 │   ├── StoreBusyError           exit 69   another program keeps the store locked
 │   ├── StoreCorruptError        exit 74   what it keeps is damaged
+│   ├── StoreLostError           exit 74   the store has forgotten what was written; a run begins anew
 │   └── StoreHeldError           exit 75   another instance holds the store
 ├── CursorExpiredError                     events after a cursor are gone; read a snapshot first
 ├── UnavailableError             exit 69   what was required did not come up in time
@@ -76,6 +77,10 @@ class StoreBusyError(StoreError):
 
 class StoreCorruptError(StoreError):
     """What the store keeps is damaged: nothing it says can be relied on."""
+
+
+class StoreLostError(StoreError):
+    """The store has forgotten what this run has written: what it knows must be read anew."""
 
 
 class StoreHeldError(StoreError):

@@ -1,0 +1,48 @@
+"""Whether a server is fit to keep data: its version, what it may evict, what it keeps on disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import exceptions
+
+from livermore_redis.connection import Server
+
+OLDEST = (6, 2)
+Advice = tuple[str, str]
+
+
+async def advice(server: Server) -> list[Advice]:
+    """What to say of the server: pairs of ok, warn or fail and a text with the mend. Raises what redis-py raises."""
+    try:
+        said = await server.client.info()
+    except exceptions.NoPermissionError:
+        return [("warn", "the user may not ask INFO: nobody can tell whether it evicts, or keeps anything on disk")]
+    return [_version(said), _eviction(said), _persistence(said)]
+
+
+def _version(said: dict[str, Any]) -> Advice:
+    text = str(said.get("redis_version", "0"))
+    found = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
+    if found < OLDEST:
+        return "fail", f"Redis {text} is too old; 6.2 is the least"
+    return "ok", f"{'Valkey' if 'valkey_version' in said else 'Redis'} {said.get('valkey_version', text)}"
+
+
+def _eviction(said: dict[str, Any]) -> Advice:
+    policy, limit = str(said.get("maxmemory_policy", "noeviction")), int(said.get("maxmemory", 0))
+    # Nothing of ours has a time to live, so that only a policy for all keys can drop it.
+    if not policy.startswith("allkeys"):
+        return "ok", f"maxmemory-policy {policy} drops nothing of ours"
+    if limit:
+        return "fail", (
+            f"store.evicting: maxmemory-policy {policy} drops candles silently at {limit} bytes;"
+            " set it to noeviction: CONFIG SET maxmemory-policy noeviction"
+        )
+    return "warn", f"maxmemory-policy {policy} would drop candles silently, were maxmemory set; set it to noeviction"
+
+
+def _persistence(said: dict[str, Any]) -> Advice:
+    if int(said.get("aof_enabled", 0)):
+        return "ok", "the append-only file is on"
+    return "warn", "no append-only file: a crash loses what no snapshot holds; CONFIG SET appendonly yes"

@@ -1,0 +1,132 @@
+"""How candles, coverage and events lie in the server: fixed records, in blocks that are addressed by open time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+
+import msgspec
+from msgspec.structs import astuple
+
+from livermore_core import Candle, Event, IndicatorValue, Intervals, Series, StoreCorruptError, width
+
+# Buckets in a block: one field of the hash of a series. 64 full records fill a size class of the server's allocator.
+BLOCK = 64
+SOURCES = ("trades", "derived", "rest", "withdrawn", "import")
+HIDDEN = 0x80
+# Slot in its block, source and whether hidden, revision, then open, high, low, close, volume: exact to the bit.
+RECORD = Struct("<BBI5d")
+_INTERVAL = Struct("<dd")
+VERSION = 1
+
+
+def place(series: Series, time: int) -> tuple[int, int]:
+    """The block of a bucket and the slot in it. Raises ValueError for a time off the grid."""
+    bucket, rest = divmod(time, width(series.timeframe))
+    if rest:
+        raise ValueError(f"{series}: {time} is no open time of {series.timeframe}")
+    return divmod(bucket, BLOCK)
+
+
+def record(slot: int, candle: Candle, hidden: bool) -> bytes:
+    """A candle in its slot."""
+    kind = SOURCES.index(candle.source) | (HIDDEN if hidden else 0)
+    return RECORD.pack(
+        slot, kind, candle.revision, candle.open, candle.high, candle.low, candle.close, candle.volume
+    )  # fmt: skip
+
+
+def candles(series: Series, blocks: Iterable[tuple[int, bytes]], *, hidden: bool) -> list[Candle]:
+    """The candles of blocks that ascend: those shown, or those hidden."""
+    step = width(series.timeframe)
+    return [
+        Candle((block * BLOCK + slot) * step, open, high, low, close, volume, revision, SOURCES[kind & ~HIDDEN])
+        for block, data in blocks
+        for slot, kind, revision, open, high, low, close, volume in RECORD.iter_unpack(data)
+        if bool(kind & HIDDEN) is hidden
+    ]
+
+
+def packed_coverage(coverage: Intervals, has_rows: bool) -> bytes:
+    """Coverage, and whether rows were ever stored: only then is a series without any a loss."""
+    return bytes([has_rows]) + b"".join(_INTERVAL.pack(*interval) for interval in coverage)
+
+
+def coverage_of(data: bytes) -> tuple[Intervals, bool]:
+    """What `packed_coverage` was given."""
+    return Intervals((int(start), int(end)) for start, end in _INTERVAL.iter_unpack(data[1:])), bool(data[0])
+
+
+class _Packed(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
+    """An event without the names of its fields, which would be most of it."""
+
+    kind: str
+    exchange: str
+    symbol: str
+    timeframe: str
+    time: int
+    revision: int
+    candle: tuple[int, float, float, float, float, float, int, str] | None
+    until: int | None
+    count: int | None
+    reason: str | None
+    value: IndicatorValue | None
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    version: int
+    events: list[_Packed]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Entry)
+
+
+def packed_entry(events: Iterable[bytes]) -> bytes:
+    """One entry of the log, of packed events."""
+    return _encoder.encode((VERSION, [msgspec.Raw(event) for event in events]))
+
+
+def packed_event(event: Event) -> bytes:
+    """An event, to be put into an entry."""
+    packed = _Packed(
+        event.kind,
+        event.exchange,
+        event.symbol,
+        event.timeframe,
+        event.time,
+        event.revision,
+        None if event.candle is None else astuple(event.candle),
+        event.until,
+        event.count,
+        event.reason,
+        event.value,
+    )
+    return _encoder.encode(packed)
+
+
+def events_of(data: bytes) -> list[Event]:
+    """The events of an entry. Raises StoreCorruptError for what no version known here has written."""
+    try:
+        entry = _decoder.decode(data)
+        if entry.version != VERSION:
+            raise ValueError(f"version {entry.version}")
+        return [_event(packed) for packed in entry.events]
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise StoreCorruptError(f"an entry of the log is not ours: {error}; upgrade livermore") from None
+
+
+def _event(packed: _Packed) -> Event:
+    return Event(
+        kind=packed.kind,
+        exchange=packed.exchange,
+        symbol=packed.symbol,
+        timeframe=packed.timeframe,
+        time=packed.time,
+        revision=packed.revision,
+        candle=None if packed.candle is None else Candle(*packed.candle),
+        until=packed.until,
+        count=packed.count,
+        reason=packed.reason,
+        value=packed.value,
+    )

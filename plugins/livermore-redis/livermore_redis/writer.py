@@ -1,0 +1,195 @@
+"""Writing: every batch is applied whole, shard by shard, many in one commit; what the server forgot is sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from livermore_core import Batch, Series, StoreError, StoreLostError, Trouble
+from livermore_redis.commit import Commit, Known
+from livermore_redis.connection import ERRORS, PASSING, READONLY, Server, failure, reason_of
+from livermore_redis.cursors import Place, cursor_of
+from livermore_redis.layout import Layout
+from livermore_redis.lease import Lease
+
+# Seconds of commits that are kept to be sent again: a server that syncs its log each second forgets less.
+REMEMBERED = 30.0
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+Outcome = asyncio.Future[str]
+
+
+@dataclass(eq=False)
+class Stream:
+    """One log that is written here: its sequence number, the keys of the events in it, and what was sent lately."""
+
+    number: int
+    epoch: int
+    sequence: int = 0
+    told: dict[Hashable, Place] = field(default_factory=dict)
+    ring: deque[tuple[float, int, list[str], list[Any]]] = field(default_factory=deque)
+
+
+class Writer:
+    """The one writer of the streams of a lease. Batches that come while a commit is on its way share the next one.
+
+    A server that cannot be asked now is asked again until it answers: whether a commit was done is never guessed. What
+    it refuses for good is raised to whoever wrote it.
+    """
+
+    def __init__(self, server: Server, layout: Layout, lease: Lease, generation: str, trouble: Trouble) -> None:
+        self._server, self._layout, self._lease = server, layout, lease
+        self._generation, self._trouble = generation, trouble
+        self.known: dict[Series, Known] = {}
+        self.heads: list[Place] = []
+        self.streams: dict[int, Stream] = {}
+        # Held while anything of the store is changed here.
+        self.alone = asyncio.Lock()
+        self.commits = 0
+        self._pending: list[tuple[Batch, Outcome]] = []
+        self._work = asyncio.Event()
+
+    async def transact(self, batch: Batch) -> str:
+        """Write a batch; the cursor after it. It is written even where its caller is cancelled."""
+        outcome: Outcome = asyncio.get_running_loop().create_future()
+        self._pending.append((batch, outcome))
+        self._work.set()
+        return await asyncio.shield(outcome)
+
+    async def run(self) -> None:
+        """Write what comes, for ever. Raises StoreHeldError, StoreLostError."""
+        try:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                group, self._pending = self._pending, []
+                async with self.alone:
+                    await self._round(group)
+        finally:
+            self._fail([outcome for _, outcome in self._pending], StoreError("the store is being closed"))
+            self._pending = []
+
+    async def _round(self, group: Sequence[tuple[Batch, Outcome]]) -> None:
+        commits: dict[int, Commit] = {}
+        parts: dict[Outcome, set[int]] = {}
+        for batch, outcome in group:
+            try:
+                parts[outcome] = self._collect(batch, commits)
+            except (TypeError, ValueError, ArithmeticError) as error:
+                self._fail([outcome], StoreError(f"store.error: it cannot be stored: {type(error).__name__}: {error}"))
+                await self._round([each for each in group if each[1] is not outcome])
+                return
+        try:
+            refused = await self._send(commits)
+        except BaseException as error:
+            gone = error if isinstance(error, StoreError) else StoreError("the store was closed before it could answer")
+            self._fail([outcome for _, outcome in group], gone)
+            raise
+        self.commits += 1
+        for _, outcome in group:
+            errors = [refused[number] for number in parts[outcome] if number in refused]
+            if errors:
+                self._fail([outcome], errors[0])
+            elif not outcome.done():
+                outcome.set_result(cursor_of(self._generation, self._advanced(parts[outcome], commits)))
+
+    def _collect(self, batch: Batch, commits: dict[int, Commit]) -> set[int]:
+        """Spread a batch over the commits of its streams; which these are."""
+        parts: dict[int, tuple[list[Any], list[Any]]] = {}
+        for change in batch.changes:
+            role = "values" if change.values and not (change.rows or change.covered or change.hidden) else "candles"
+            parts.setdefault(self._layout.stream(change.series, role), ([], []))[0].append(change)
+        for event in batch.events:
+            role = "candles" if event.value is None else "values"
+            parts.setdefault(self._layout.stream(event.series, role), ([], []))[1].append(event)
+        for number, (changes, events) in parts.items():
+            if number not in self.streams:
+                raise ValueError(f"{self._layout.role(number)} are not this process's to write")
+            if number not in commits:
+                commits[number] = Commit(self._layout, number, self.known, self.streams[number].told)
+            commits[number].add(changes, events)
+        return set(parts)
+
+    async def _send(self, commits: dict[int, Commit]) -> dict[int, StoreError]:
+        """Send every commit until it is done or refused; those that are refused, by stream."""
+        refused: dict[int, StoreError] = {}
+        calls = {number: each.script(self.streams[number].sequence) for number, each in commits.items()}
+        attempt = 0
+        while calls:
+            numbers = list(calls)
+            answers = await self._answers([(number, *calls[number]) for number in numbers])
+            passing: BaseException | None = None
+            for number, answer in zip(numbers, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    if reason_of(answer) in PASSING:
+                        passing = answer
+                        continue
+                    refused[number] = failure(self._server.where, answer)
+                elif answer[0] == b"lost":
+                    await self._send_again(self.streams[number], int(answer[1]))
+                    continue
+                else:
+                    self._lease.check(answer)
+                    self._done(self.streams[number], commits[number], *calls[number])
+                del calls[number]
+            if passing is not None:
+                await self._pause(passing, attempt)
+                attempt += 1
+        self._trouble.well()
+        return refused
+
+    async def _answers(self, calls: Sequence[tuple[int, list[str], list[Any]]]) -> list[Any]:
+        owner = self._lease.owner
+        full = [(keys, [owner, self.streams[number].epoch, *arguments]) for number, keys, arguments in calls]
+        try:
+            return await self._server.scripts("COMMIT", full)
+        except ERRORS as error:
+            return [error] * len(calls)
+
+    async def _pause(self, error: BaseException, attempt: int) -> None:
+        reason = reason_of(error)
+        self._trouble.bad(reason, failure(self._server.where, error))
+        if reason == READONLY:
+            await self._server.drop()
+        await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+
+    async def _send_again(self, stream: Stream, sequence: int) -> None:
+        """The server forgot our tail: send what is remembered of it, in order. Raises StoreLostError if it is not."""
+        tail = [each for each in stream.ring if each[1] >= sequence]
+        if not tail or tail[0][1] != sequence:
+            raise StoreLostError(
+                f"store.lost: {self._server.where}: the server has forgotten more than the last {REMEMBERED:g} s"
+            )
+        self._trouble.bad("store.reverified", f"the server had forgotten {len(tail)} commits, sent again")
+        for _, _, keys, arguments in tail:
+            (answer,) = await self._answers([(stream.number, keys, arguments)])
+            if isinstance(answer, BaseException):
+                return  # whoever sends next hears of it
+            self._lease.check(answer)
+
+    def _done(self, stream: Stream, commit: Commit, keys: list[str], arguments: list[Any]) -> None:
+        now = asyncio.get_running_loop().time()
+        while stream.ring and stream.ring[0][0] < now - REMEMBERED:
+            stream.ring.popleft()
+        stream.ring.append((now, stream.sequence, keys, arguments))
+        stream.sequence += commit.advance
+        first = stream.sequence - len(commit.events) + 1
+        for sequence, key in enumerate(commit.events, start=first):
+            stream.told[key] = (stream.epoch, sequence)
+        self.known.update(commit.known)
+
+    def _advanced(self, streams: set[int], commits: dict[int, Commit]) -> list[Place]:
+        """The places after a batch; those of batches that are told of later must not be among them."""
+        for number in streams:
+            if commits[number].events:
+                stream = self.streams[number]
+                self.heads[number] = (stream.epoch, stream.sequence)
+        return self.heads
+
+    def _fail(self, outcomes: Sequence[Outcome], error: StoreError) -> None:
+        for outcome in outcomes:
+            if not outcome.done():
+                outcome.set_exception(error)
+                outcome.exception()  # its caller may have been cancelled, and nobody hear of it
