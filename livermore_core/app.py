@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 from livermore_core import ending, log
+from livermore_core.apart import Elsewhere, roles_of
 from livermore_core.bus import Bus
 from livermore_core.config.settings import Settings
 from livermore_core.context import Context
-from livermore_core.errors import ConfigurationError, ExitCode, LivermoreError, UnavailableError
+from livermore_core.errors import ConfigurationError, ExitCode, LivermoreError, StoreLostError, UnavailableError
 from livermore_core.exchange.following import Following
 from livermore_core.hooks import STAGES
 from livermore_core.opening import open_exchange, open_store
@@ -46,8 +47,9 @@ class App:
         leave: ending.Leave = ending.leave,
     ) -> None:
         self.settings, self.plugins, self.bus = settings, plugins, Bus()
-        self.exchanges: dict[str, Following] = {}
+        self.exchanges: dict[str, Any] = {}
         self._stages = [stage for stage in STAGES if stage in stages]
+        self._roles = roles_of(self._stages)
         self._until_ready, self._within, self._leave = until_ready, within, leave
         self._left_out = dict(left_out or {})
         self._report = Reporter(report, self._moved)
@@ -71,19 +73,32 @@ class App:
         if self._is_asked:
             return ExitCode.OK
         with ending.signals(self.stop, self._leave):
-            life = asyncio.create_task(self._life(), name="life")
-            try:
-                await self._until_ended({life, self._ending})
-            finally:
-                life.cancel()
-                await asyncio.wait({life})
-                self._watchdog.disarm()
-        error = self._ending.result() if self._ending.done() else None
+            while isinstance(error := await self._lived(), StoreLostError) and not self._is_asked:
+                self._report("store.lost", {"cause": str(error)})
+                self._ending, self._is_ready = loop.create_future(), False
+                self.exchanges.clear()
         if error is not None:
             raise error
-        if not life.cancelled():
-            life.result()
         return ExitCode.OK
+
+    async def _lived(self) -> LivermoreError | None:
+        """One life, and what it had to end with. A store that forgets ends a life, and the next one reads it anew."""
+        assert self._ending is not None
+        life = asyncio.create_task(self._life(), name="life")
+        try:
+            await self._until_ended({life, self._ending})
+        finally:
+            life.cancel()
+            await asyncio.wait({life})
+            self._watchdog.disarm()
+        if self._ending.done() and (error := self._ending.result()) is not None:
+            return error
+        if not life.cancelled():
+            try:
+                life.result()
+            except StoreLostError as error:
+                return error
+        return None
 
     async def _until_ended(self, ends: set[asyncio.Future[Any]]) -> None:
         done, _ = await asyncio.wait(ends, timeout=self._within, return_when=asyncio.FIRST_COMPLETED)
@@ -97,15 +112,20 @@ class App:
         self._is_any_exchange_followed()
         self._services = Services(self._report)
         status = Status(self._degraded, self._report)
+        store: Any = None
         async with AsyncExitStack() as stack:
             try:
                 store = await self._open(stack, status)
+                if self._roles == {"values"}:
+                    await self._follow_elsewhere(store, self._services, status)
                 await self._run_stages(store, self._services, status)
                 await self._supervised(self._services, status)
                 if not self._until_ready:
                     await asyncio.get_running_loop().create_future()
             finally:
                 self._watchdog.arm()
+                if hasattr(store, "hurry"):
+                    store.hurry()
                 self._supervisor.say("STOPPING=1")
                 status.change(ended="STOPPING")
 
@@ -133,17 +153,38 @@ class App:
         if getattr(store, "rebuilt", None) is not None:
             self._report("store.rebuilt", {"set_aside": str(store.rebuilt)})
         stack.push_async_callback(status.stopped, store)
-        for name in self.settings.followed:
-            client = await open_exchange(stack, self.plugins, self.settings, name, self._report)
-            self.exchanges[name] = self._following(name, client, store)
         stack.push_async_callback(self._services.stop)
-        self._services.broken.add_done_callback(self._gave_up)
         vitals = Vitals(self._report, self.plugins.found, self._end, ceiling=self.settings.memory_ceiling)
         await self._services.start("livermore", vitals.run, name="vitals")
-        status.change(exchanges=self.exchanges, vitals=vitals)
+        status.change(vitals=vitals)
         await self._services.start("livermore", status.service(store), name="status")
+        if hasattr(store, "claim"):
+            await self._claim(store, status)
+        if "candles" in self._roles:
+            for name in self.settings.followed:
+                client = await open_exchange(stack, self.plugins, self.settings, name, self._report)
+                self.exchanges[name] = self._following(name, client, store)
+            # Once more: what works with the exchanges ends before they are closed.
+            stack.push_async_callback(self._services.stop)
+            status.change(exchanges=self.exchanges)
+        self._services.broken.add_done_callback(self._gave_up)
         await self._services.start("livermore", Soundness(store, self._end).run, name="soundness")
         return store
+
+    async def _claim(self, store: Any, status: Status) -> None:
+        """Become the one writer of a store that several share; until then this is a standby."""
+        store.say = self._report
+        status.others["store"] = store.trouble
+        status.change(is_standby=True)
+        await store.claim(self._roles, wait=True)
+        status.change(is_standby=False)
+
+    async def _follow_elsewhere(self, store: Any, services: Services, status: Status) -> None:
+        """Another process keeps the candles: wait until it has the history, and listen to it."""
+        elsewhere = Elsewhere(store, self.bus, self._report, self._end)
+        status.others["ingest"] = elsewhere.trouble
+        self.exchanges.update(await elsewhere.exchanges(self.settings.followed))
+        await services.start("livermore", elsewhere.run, name="elsewhere", critical=True)
 
     def _following(self, name: str, client: Any, store: Any) -> Following:
         exchange, settings = self.plugins.exchanges[name], self.settings

@@ -1,4 +1,4 @@
-"""Whether the store stays sound: damage that a run meets, or finds when it looks, ends the run."""
+"""Whether the store stays sound: what a run meets of damage or loss, or finds when it looks, ends it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from livermore_core.errors import LivermoreError, StoreCorruptError, StoreError
+from livermore_core.errors import LivermoreError, StoreCorruptError, StoreError, StoreLostError
 
 # Seconds; 200 MB are read in 1.3. What is in memory is never read again, so that only a look can tell.
 LOOK_EVERY = 600.0
@@ -28,10 +28,13 @@ class Soundness:
             await asyncio.sleep(LOOK_EVERY)
             try:
                 await self._store.check()
-            except StoreCorruptError as error:
+            except (StoreCorruptError, StoreLostError) as error:
                 self._damaged(error)
             except StoreError:  # locked, for one: who writes is told
                 continue
 
     def _damaged(self, error: BaseException) -> None:
-        self._end(StoreCorruptError(f"{error}; {MEND}"))
+        if isinstance(error, LivermoreError) and not isinstance(error, StoreCorruptError):
+            self._end(error)
+        else:
+            self._end(StoreCorruptError(f"{error}; {MEND}"))

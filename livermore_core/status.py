@@ -23,15 +23,15 @@ EVERY = 5.0
 # Many changes at once are one row.
 AT_LEAST = 0.2
 
-STATES = ("STARTING", "BACKFILLING", "WARMING", "LIVE", "DEGRADED", "STOPPING", "STOPPED")
+STATES = ("STANDBY", "STARTING", "BACKFILLING", "WARMING", "LIVE", "DEGRADED", "STOPPING", "STOPPED")
 _OF_STAGE = {None: "STARTING", "backfill": "BACKFILLING", "indicators": "WARMING", "ingest": "WARMING"}
 
 
 class Status:
     """Keeps what is known of the run and writes it as a service.
 
-    `stage` is the one that runs now; `is_ready` after the last; `ended` is STOPPING or STOPPED once it is so;
-    `degraded` gives each failed plugin with its cause.
+    `is_standby` while another instance holds the store; `stage` is the one that runs now; `is_ready` after the last;
+    `ended` is STOPPING or STOPPED once it is so; `degraded` gives each failed plugin with its cause.
     """
 
     def __init__(
@@ -42,6 +42,9 @@ class Status:
         self.ended = ""
         self.exchanges: dict[str, Following] = {}
         self.vitals: Vitals | None = None
+        self.is_standby = False
+        # What is out of order besides, by what it is of.
+        self.others: dict[str, Trouble] = {}
         self._degraded = degraded
         self._unwritten = Trouble("status.unwritten", report)
         self._started = datetime.now(UTC)
@@ -62,6 +65,7 @@ class Status:
             reasons |= {part: trouble.reason for part, trouble in following.troubles().items()}
             if self.is_ready and following.feed is None and "ingest" in self._stages:
                 reasons[f"{name}.feed"] = "feed.not_started"
+        reasons |= {part: other.reason for part, other in self.others.items() if other.since is not None}
         return reasons | self.shortcomings()
 
     def shortcomings(self) -> dict[str, str]:
@@ -84,6 +88,8 @@ class Status:
         """One of STATES."""
         if self.ended:
             return self.ended
+        if self.is_standby:
+            return "STANDBY"
         if not self.is_ready:
             return _OF_STAGE[self.stage]
         return "DEGRADED" if self.reasons() else "LIVE"
@@ -132,9 +138,12 @@ class Status:
     async def write(self, store: CandleStore) -> None:
         """Write the row now. What it means that a store refuses, the writers of candles decide."""
         try:
-            await store.write_status(self.row())
+            async with asyncio.timeout(EVERY):
+                await store.write_status(self.row())
         except StoreError as error:
             self._unwritten.bad(reason_of(error, "store.error"), error)
+        except TimeoutError:
+            self._unwritten.bad("store.timeout")
         else:
             self._unwritten.well()
 

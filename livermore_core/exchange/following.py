@@ -164,6 +164,7 @@ class Following:
             "name": self.name,
             "other_urls": self.other_urls,
             "symbols": list(self.symbols),
+            "timeframes": list(self.timeframes),
             "aliases": {alias: symbol for alias, symbol in self.aliases.items() if symbol in self.symbols},
             "unknown_symbols": self.unknown,
             "halted_symbols": self.standing.states,

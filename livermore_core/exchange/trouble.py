@@ -23,6 +23,7 @@ PAIRS = {
     "status.unwritten": "status.written",
     "service.failed": "service.restored",
     "mem.high": "mem.well",
+    "ingest.absent": "ingest.present",
 }
 _CODE = re.compile(r"[a-z]+\.[a-z_.]+(?=[: ]|$)")
 

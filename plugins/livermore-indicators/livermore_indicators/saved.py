@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from secrets import randbits
 
@@ -39,11 +39,13 @@ def saved_text(identity: str, run: int, heard: int, cursor: str, revisions: str,
 class Memory:
     """What the values of the runs before remember.
 
-    A run hears everything in order and writes what a wake-up brought in one transaction, so what its newest state has
-    heard is true of all its states. `run` is a number that the new one alone has, `head` the end of the log before it.
+    A run hears everything in order and writes what a wake-up brought in one transaction per shard, so what its newest
+    state in a shard has heard is true of all its states there. `run` is a number that the new one alone has, `head` the
+    end of the log before it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shard: Callable[[str], int]) -> None:
+        self._shard = shard
         self.told: dict[Series, dict[str, IndicatorValue]] = {}
         self.run = randbits(53)
         self.head = ""
@@ -56,17 +58,18 @@ class Memory:
         cls, store: CandleStore, hosts: Mapping[Series, Iterable[SeriesHost]], kinds: Collection[str]
     ) -> Memory:
         """Read the values of these, and what of `kinds` was announced since they were written."""
-        memory = cls()
+        memory = cls(getattr(store, "shard", lambda symbol: 0))
         memory.head = await store.head()
         for series, each in hosts.items():
             memory.told[series] = {value.indicator: value for value in await store.values(series)}
             for name in {host.name for host in each} & memory.told[series].keys():
                 memory._remember(series, memory.told[series][name])
-        newest: dict[int, Saved] = {}
-        for saved in memory._states.values():
-            newest[saved.run] = max(newest.get(saved.run, saved), saved, key=lambda each: each.heard)
-        for saved in newest.values():
-            await memory._listen(store, saved, kinds)
+        newest: dict[tuple[int, int], Saved] = {}
+        for (series, _), saved in memory._states.items():
+            key = saved.run, memory._shard(series.symbol)
+            newest[key] = max(newest.get(key, saved), saved, key=lambda each: each.heard)
+        for (_, shard), saved in newest.items():
+            await memory._listen(store, saved, shard, kinds)
         return memory
 
     def resume(self, series: Series, host: SeriesHost, identity: str) -> str | None:
@@ -101,13 +104,15 @@ class Memory:
             if value.state is not None:
                 self._states[series, value.indicator] = msgspec.json.decode(value.state, type=Saved)
 
-    async def _listen(self, store: CandleStore, newest: Saved, kinds: Collection[str]) -> None:
+    async def _listen(self, store: CandleStore, newest: Saved, shard: int, kinds: Collection[str]) -> None:
         try:
             async for _, event in logged(store, newest.cursor):
-                if event.kind in kinds:
+                if event.kind in kinds and self._shard(event.symbol) == shard:
                     self._changed[newest.run, event.series].append((event.time, event.until or event.time + 1))
         except CursorExpiredError:  # nobody knows any more what changed
-            self._states = {key: saved for key, saved in self._states.items() if saved.run != newest.run}
+            for key in [*self._states]:
+                if self._states[key].run == newest.run and self._shard(key[0].symbol) == shard:
+                    del self._states[key]
 
 
 async def logged(store: CandleStore, cursor: str) -> AsyncIterator[tuple[str, Event]]:

@@ -42,6 +42,7 @@ VERSION = 1
 EVENTS_KEPT = 10_000
 # How long a reader asks a server that cannot answer. A writer has nothing better to do.
 READER_PATIENCE = 5.0
+LAST_PATIENCE = 1.0
 # A status row that nobody has touched for so many seconds is of a process long gone.
 OLDEST_ROW = 86_400.0
 # How often the server is looked at, in renewals of the lease.
@@ -159,7 +160,7 @@ class RedisStore:
         keys = [layout.head(stream.number), layout.candles(series), layout.coverage(layout.shard(series.symbol))]
         answer = await self._held("TRIM", stream, keys, [str(series), keep, width(series.timeframe)])
         if int(answer[1]):
-            packed = await self._asked(lambda: self._server.client.hget(keys[2], str(series)))
+            packed = await self._command("HGET", keys[2], str(series))
             self._writer.known[series] = coverage_of(packed)
         return int(answer[1])
 
@@ -175,7 +176,7 @@ class RedisStore:
         """What the server knows: coverage, the keys of the events in the logs, where these are."""
         writer, layout = self._writer, self._layout
         for shard in range(layout.shards):
-            found = await self._asked(lambda shard=shard: self._server.client.hgetall(layout.coverage(shard)))
+            found = await self._command("HGETALL", layout.coverage(shard))
             writer.known |= {series_of(name): coverage_of(packed) for name, packed in found.items()}
         ends = await self._log.ends()
         writer.heads = [end.last for end in ends]
@@ -195,18 +196,13 @@ class RedisStore:
         lost = await self._evicted()
         for series in lost:
             self._writer.known.pop(series)
-            key = self._layout.coverage(self._layout.shard(series.symbol))
-            await self._asked(lambda key=key, series=series: self._server.client.hdel(key, str(series)))
+            await self._command("HDEL", self._layout.coverage(self._layout.shard(series.symbol)), str(series))
         if lost:
             self.say("store.lost", {"series": len(lost), "cause": "their candles are gone from the server"})
 
     async def _evicted(self) -> list[Series]:
         with_rows = [series for series, (_, has_rows) in self._writer.known.items() if has_rows]
-        return [
-            series
-            for series in with_rows
-            if not await self._asked(lambda series=series: self._server.client.exists(self._layout.candles(series)))
-        ]
+        return [each for each in with_rows if not await self._command("EXISTS", self._layout.candles(each))]
 
     async def check(self) -> None:
         """Whether all is there that should be. Raises StoreLostError where the server has dropped some of it."""
@@ -234,11 +230,19 @@ class RedisStore:
                             self.say("store.warning", {"store": self._server.where, "cause": text})
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None and not self.broken.done():
-            error = task.exception()
-            assert error is not None
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.broken.done():
             self.broken.set_exception(error)
             self.broken.exception()  # nobody may be listening
+        # Afterwards, so that the run ends for the reason that it has, not for what its parts make of it.
+        closed = StoreError(f"{self._server.where}: the store is closed")
+        asyncio.get_running_loop().call_soon(self._writer.end, error if isinstance(error, StoreError) else closed)
+
+    def hurry(self) -> None:
+        """The run is ending: a server that does not answer is not waited for any longer."""
+        self._patience = min(self._patience, LAST_PATIENCE)
+        if self.trouble.since is not None and self._tasks:
+            self._tasks[0].cancel()
 
     async def close(self) -> None:
         """Write no more, and let others in."""
@@ -287,19 +291,19 @@ class RedisStore:
             known = self._writer.known.get(series)
             return known[0].copy() if known else Intervals()
         key = self._layout.coverage(self._layout.shard(series.symbol))
-        packed = await self._asked(lambda: self._server.client.hget(key, str(series)))
+        packed = await self._command("HGET", key, str(series))
         return coverage_of(packed)[0] if packed else Intervals()
 
     async def series(self) -> list[Series]:
         """Every series of which anything is known, sorted."""
         names: list[bytes] = []
         for shard in range(self._layout.shards):
-            names += await self._asked(lambda shard=shard: self._server.client.hkeys(self._layout.coverage(shard)))
+            names += await self._command("HKEYS", self._layout.coverage(shard))
         return sorted(series_of(name) for name in names)
 
     async def values(self, series: Series) -> list[IndicatorValue]:
         """The latest value of each indicator."""
-        found = await self._asked(lambda: self._server.client.hgetall(self._layout.values(series)))
+        found = await self._command("HGETALL", self._layout.values(series))
         return [msgspec.msgpack.decode(packed, type=IndicatorValue) for _, packed in sorted(found.items())]
 
     # ---- the log ----
@@ -323,11 +327,11 @@ class RedisStore:
         name = "+".join(self._roles) or f"standby {json.loads(self._lease.owner)['id']}"
         row = dict(status) | {"holds": list(self._roles)}
         key = self._layout.processes
-        await self._asked(lambda: self._server.client.hset(key, name, msgspec.json.encode(row)))
+        await self._command("HSET", key, name, msgspec.json.encode(row))
 
     async def read_status(self) -> dict[str, Any] | None:
         """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what."""
-        found = await self._asked(lambda: self._server.client.hgetall(self._layout.processes))
+        found = await self._command("HGETALL", self._layout.processes)
         rows = [msgspec.json.decode(packed, type=dict[str, Any]) for packed in found.values()]
         rows.sort(key=lambda row: ("candles" in row["holds"], row.get("heartbeat_epoch", 0.0)), reverse=True)
         if not rows:
@@ -338,6 +342,9 @@ class RedisStore:
             for role, at in zip(ROLES, range(0, len(owners), self._layout.shards), strict=True)
         }
         return rows[0] | {"holders": holders, "processes": rows[1:]}
+
+    async def _command(self, *words: Any) -> Any:
+        return await self._asked(lambda: self._server.client.execute_command(*words))
 
     async def _asked(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
         trouble = self.trouble if self._roles else None

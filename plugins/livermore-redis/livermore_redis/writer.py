@@ -49,6 +49,7 @@ class Writer:
         self.alone = asyncio.Lock()
         self.commits = 0
         self._pending: list[tuple[Batch, Outcome]] = []
+        self._sending: list[tuple[Batch, Outcome]] = []
         self._work = asyncio.Event()
 
     async def transact(self, batch: Batch) -> str:
@@ -60,16 +61,18 @@ class Writer:
 
     async def run(self) -> None:
         """Write what comes, for ever. Raises StoreHeldError, StoreLostError."""
-        try:
-            while True:
-                await self._work.wait()
-                self._work.clear()
-                group, self._pending = self._pending, []
-                async with self.alone:
-                    await self._round(group)
-        finally:
-            self._fail([outcome for _, outcome in self._pending], StoreError("the store is being closed"))
-            self._pending = []
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            self._sending, self._pending = self._pending, []
+            async with self.alone:
+                await self._round(self._sending)
+            self._sending = []
+
+    def end(self, error: StoreError) -> None:
+        """Nothing more is written: whoever waits is told why."""
+        self._fail([outcome for _, outcome in [*self._sending, *self._pending]], error)
+        self._sending, self._pending = [], []
 
     async def _round(self, group: Sequence[tuple[Batch, Outcome]]) -> None:
         commits: dict[int, Commit] = {}
@@ -81,12 +84,7 @@ class Writer:
                 self._fail([outcome], StoreError(f"store.error: it cannot be stored: {type(error).__name__}: {error}"))
                 await self._round([each for each in group if each[1] is not outcome])
                 return
-        try:
-            refused = await self._send(commits)
-        except BaseException as error:
-            gone = error if isinstance(error, StoreError) else StoreError("the store was closed before it could answer")
-            self._fail([outcome for _, outcome in group], gone)
-            raise
+        refused = await self._send(commits)
         self.commits += 1
         for _, outcome in group:
             errors = [refused[number] for number in parts[outcome] if number in refused]
