@@ -22,6 +22,7 @@ COMMANDS = {
     "indicators": ("indicators", "latest indicator values of a symbol, or what is installed"),
     "check": ("check", "hold an installed plugin against what it promises"),
     "gaps": ("gaps", "what is unknown, and when it is asked for"),
+    "watch": ("watch", "the market in a live table"),
     "verify": ("verify", "compare the store with the exchange"),
     "status": ("status", "what the running process says of itself"),
     "doctor": ("doctor", "what is wrong here, and what to do about it"),

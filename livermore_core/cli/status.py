@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from livermore_core.cli.loading import reader
-from livermore_core.cli.output import reading_options
+from livermore_core.cli.output import moment_of, reading_options
 from livermore_core.errors import ExitCode
 
 FRESH = 30.0
@@ -42,6 +42,18 @@ def state_of(row: dict[str, Any] | None) -> str:
     if row is None or row["state"] == "STOPPED":
         return NOT_RUNNING
     return str(row["state"]) if time.time() - row["heartbeat_epoch"] < FRESH else STUCK
+
+
+def exchange_times(row: dict[str, Any] | None) -> dict[str, float]:
+    """The time of each exchange, as it was when a status row was written."""
+    exchanges = [] if row is None else row["exchanges"]
+    times = {each["name"]: moment_of(each.get("exchange_time")) for each in exchanges}
+    return {name: moment for name, moment in times.items() if moment is not None}
+
+
+def seconds_since(row: dict[str, Any] | None) -> float:
+    """How long ago a status row was written."""
+    return 0.0 if row is None else max(0.0, time.time() - row["heartbeat_epoch"])
 
 
 def _say(state: str, row: dict[str, Any] | None) -> None:
