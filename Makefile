@@ -3,10 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-indicators -e plugins/livermore-simulator
+BUNDLED := -e plugins/livermore-coinbase -e plugins/livermore-indicators -e plugins/livermore-redis -e plugins/livermore-simulator
 EXTRA := -e plugins/livermore-talib
 PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
-PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_simulator -p livermore_talib
+PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_redis -p livermore_simulator -p livermore_talib
 
 .PHONY: run test torture kill fuzz mutants lint bench check clean
 

@@ -178,6 +178,7 @@ class App:
         status.change(is_standby=True)
         await store.claim(self._roles, wait=True)
         status.change(is_standby=False)
+        self._began = asyncio.get_running_loop().time()
 
     async def _follow_elsewhere(self, store: Any, services: Services, status: Status) -> None:
         """Another process keeps the candles: wait until it has the history, and listen to it."""

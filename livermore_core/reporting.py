@@ -16,7 +16,7 @@ RESERVED = frozenset({"event", "level", "timestamp"})
 # fmt: off
 FINAL = (
     "failed", "given_up", "unstoppable", "slow", "broken", "unknown", "rebuilt", "unclosed", "overdue", "note",
-    "lag", "stepped", "resumed", "safe_mode",
+    "lag", "stepped", "resumed", "safe_mode", "lost", "store.warning",
 )
 # fmt: on
 

@@ -18,7 +18,7 @@ from livermore_core.store.sqlite_file import path_of
 CRASHES = 5
 WITHIN = 600.0
 BUNDLED = frozenset(
-    {"livermore", "livermore-coinbase", "livermore-indicators", "livermore-simulator", "livermore-talib"}
+    {"livermore", *(f"livermore-{name}" for name in ("coinbase", "indicators", "redis", "simulator", "talib"))}
 )
 
 

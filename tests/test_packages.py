@@ -86,7 +86,7 @@ def test_a_safe_start_knows_every_distribution_of_this_repository_but_the_exampl
 
 def test_the_extras_of_the_root_never_name_the_example() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {"coinbase", "indicators", "simulator", "talib", "all"} <= extras.keys()
+    assert {"coinbase", "indicators", "redis", "simulator", "talib", "all"} <= extras.keys()
     assert "livermore-example" not in str(extras)
 
 

@@ -25,6 +25,8 @@ def status(as_json: bool, store: str | None, file: Path | None) -> int:
     """Print the state of the process and of what it follows, with reason codes. Exit 0 only when live."""
     row = asyncio.run(_row(file, store))
     state = state_of(row)
+    if state == "LIVE" and not _are_values_kept(row):
+        state = "DEGRADED"
     if as_json:
         click.echo(json.dumps((row or {}) | {"state": state}, indent=1))
     else:
@@ -35,6 +37,13 @@ def status(as_json: bool, store: str | None, file: Path | None) -> int:
 async def _row(file: Path | None, store: str | None) -> dict[str, Any] | None:
     async with reader(file, store) as opened:
         return await opened.read_status()
+
+
+def _are_values_kept(row: Mapping[str, Any] | None) -> bool:
+    """Whether someone computes the values, where that may be a process apart."""
+    rows = [row or {}, *(row or {}).get("processes", ())]
+    keepers = [each for each in rows if "values" in each.get("holds", ["values"])]
+    return any(state_of(each) in ("LIVE", "DEGRADED") for each in keepers)
 
 
 def state_of(row: dict[str, Any] | None) -> str:
@@ -62,6 +71,11 @@ def _say(state: str, row: dict[str, Any] | None) -> None:
         return
     click.echo(f"process   pid {row['pid']} on {row['host']}, livermore {row['version']}, started {row['started']}")
     click.echo(f"heartbeat {row['heartbeat']}")
+    for role, holders in row.get("holders", {}).items():
+        click.echo(f"holds     {role}: {', '.join(holders) or 'nobody'}")
+    for other in row.get("processes", ()):
+        reasons = "".join(f", {name}: {reason}" for name, reason in other["reasons"].items())
+        click.echo(f"beside    {state_of(other)} pid {other['pid']} on {other['host']}{reasons}")
     for name, reason in row["reasons"].items():
         click.echo(f"reason    {name}: {reason}")
     for each in row["exchanges"]:

@@ -126,6 +126,7 @@ class RedisStore:
                 self.say("store.warning", {"store": self._server.where, "cause": text})
         await self._lease.claim(roles, wait=wait, say=self.say)
         self._patience = math.inf
+        await self._drop_old_rows(roles)
         self._roles = tuple(role for role in ROLES if role in roles)
         await self._read_all()
         for work in (self._writer.run(), self._keep()):
@@ -324,10 +325,20 @@ class RedisStore:
 
     async def write_status(self, status: Mapping[str, Any]) -> None:
         """Replace the row of this process: there is one for each that holds something, and one for each that waits."""
-        name = "+".join(self._roles) or f"standby {json.loads(self._lease.owner)['id']}"
         row = dict(status) | {"holds": list(self._roles)}
+        await self._command("HSET", self._layout.processes, self._row_name(), msgspec.json.encode(row))
+
+    async def _drop_old_rows(self, roles: Collection[str]) -> None:
+        """The rows of those who held these roles before, of this process as a standby, and of others long gone."""
         key = self._layout.processes
-        await self._command("HSET", key, name, msgspec.json.encode(row))
+        for name, packed in (await self._command("HGETALL", key)).items():
+            row = msgspec.json.decode(packed, type=dict[str, Any])
+            is_old = row.get("heartbeat_epoch", 0.0) < time.time() - OLDEST_ROW
+            if is_old or set(row["holds"]) & set(roles) or name.decode() == self._row_name():
+                await self._command("HDEL", key, name)
+
+    def _row_name(self) -> str:
+        return "+".join(self._roles) or f"standby {json.loads(self._lease.owner)['id']}"
 
     async def read_status(self) -> dict[str, Any] | None:
         """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what."""
