@@ -31,6 +31,7 @@ class App:
     """One run. `bus` carries its announcements; `report` is told every event of its life, as the log is.
 
     With `until_ready` the run ends after the last stage; with `within` it gives up when it is not ready in time.
+    With `standby` it waits for a shared store that another instance holds, where others are refused.
     `left_out` are plugins that a safe start does without, each with the cause.
     """
 
@@ -42,6 +43,7 @@ class App:
         stages: Collection[str] = STAGES,
         until_ready: bool = False,
         within: float | None = None,
+        standby: bool = True,
         left_out: Mapping[str, str] | None = None,
         report: Report | None = None,
         leave: ending.Leave = ending.leave,
@@ -50,7 +52,7 @@ class App:
         self.exchanges: dict[str, Any] = {}
         self._stages = [stage for stage in STAGES if stage in stages]
         self._roles = roles_of(self._stages)
-        self._until_ready, self._within, self._leave = until_ready, within, leave
+        self._until_ready, self._within, self._leave, self._standby = until_ready, within, leave, standby
         self._left_out = dict(left_out or {})
         self._report = Reporter(report, self._moved)
         self._watchdog = ending.Watchdog(leave, partial(self._report, "shutdown.overdue", {}))
@@ -176,7 +178,7 @@ class App:
         store.say = self._report
         status.others["store"] = store.trouble
         status.change(is_standby=True)
-        await store.claim(self._roles, wait=True)
+        await store.claim(self._roles, wait=self._standby)
         status.change(is_standby=False)
         self._began = asyncio.get_running_loop().time()
 

@@ -82,7 +82,7 @@ def start(stages: tuple[str, ...], until_ready: bool, within: float | None, **op
 @run_options
 def backfill(**options: Any) -> int:
     """Fill what is missing of the wanted history, and exit."""
-    return run_app(("backfill",), until_ready=True, within=None, **options)
+    return run_app(("backfill",), until_ready=True, within=None, standby=False, **options)
 
 
 def run_app(
@@ -90,6 +90,7 @@ def run_app(
     *,
     until_ready: bool,
     within: float | None,
+    standby: bool = True,
     file: Path | None = None,
     store: str | None = None,
     exchanges: tuple[str, ...] = (),
@@ -108,7 +109,8 @@ def run_app(
 
     with starts.remembered(settings.store) as crashes:
         left_out = starts.leave_out(plugins, settings.required) if crashes >= starts.CRASHES else {}
-        options = {"stages": stages, "until_ready": until_ready, "within": within, "left_out": left_out}
+        options = {"stages": stages, "until_ready": until_ready, "within": within, "standby": standby}
+        options["left_out"] = left_out
         return int(ending.run_to_end(run_with_view(plugins, settings, options)))
 
 

@@ -34,7 +34,14 @@ async def store_health(plugins: Plugins, url: str) -> list[Row]:
                 await opened.check()
             rows.append(row("store", "contents", "ok", f"{len(await opened.series())} series"))
             rows.append(_status(await opened.read_status(), is_held))
+            if hasattr(opened, "advice"):
+                rows += [_advised(*each) for each in await opened.advice()]
     return rows
+
+
+def _advised(state: str, text: str) -> Row:
+    found, _, mend = text.partition("; ")
+    return row("store", "server", state, found, mend)
 
 
 def _absent(path: Path) -> Row:
