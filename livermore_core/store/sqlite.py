@@ -27,6 +27,8 @@ from livermore_core.store.sqlite_writer import Writer
 EVENTS_KEPT = 500_000
 # Seconds between two looks at the log, which take some 50 us.
 LOOK_EVERY = 0.02
+# Digits of what SQLite can still compare.
+LONGEST_POSITION = 18
 Answer = TypeVar("Answer")
 
 
@@ -182,7 +184,7 @@ class SqliteStore:
 
     async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        position = int(after.rpartition("-")[2] or 0)
+        position = _position(after)
         rows = await self._rows(EVENTS_AFTER, (position, limit))
         forgotten, newest = rows[0][:2]
         if after and not forgotten <= position <= newest:
@@ -234,3 +236,11 @@ class SqliteStore:
             self.broken.set_exception(error)
             self.broken.exception()  # nobody may be listening
         return error
+
+
+def _position(cursor: str) -> int:
+    """The place in the log that a cursor names; -1, where nothing ever is, of one that no log of ours gave."""
+    generation, _, digits = cursor.rpartition("-")
+    if generation == "1" and digits.isdecimal() and len(digits) <= LONGEST_POSITION:
+        return int(digits)
+    return -1 if cursor else 0

@@ -72,7 +72,8 @@ class MemoryStore:
 
     async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        first = int(after or self._forgotten) - self._forgotten
+        position = int(after) if after.isdecimal() else -1
+        first = position - self._forgotten if after else 0
         if not 0 <= first <= len(self._events):
             raise CursorExpiredError(after, str(self._forgotten))
         events = self._events[first : first + limit]

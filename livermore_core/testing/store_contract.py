@@ -122,6 +122,13 @@ class StoreContract:
         with pytest.raises(CursorExpiredError):
             await store.events(cursors[5])
 
+    @pytest.mark.parametrize("cursor", ["nonsense", "-1", "1-", "1--1", "1-2-3", "9" * 40, f"1-{'9' * 40}", "\u0664-x"])
+    async def test_a_cursor_that_no_log_gave_is_refused_N05(self, store: CandleStore, cursor: str) -> None:
+        await store.transact(change(1))
+        with pytest.raises(CursorExpiredError) as caught:
+            await store.events(cursor)
+        assert [event.time for _, event in await store.events(caught.value.oldest)] == [60]
+
     async def test_nothing_was_lost_between_a_cursor_and_the_oldest_event_although_some_came_twice_N05(
         self, store: CandleStore
     ) -> None:
