@@ -65,7 +65,7 @@ async def ours(server: Mapping[str, Any]) -> None:
     """The app, its real client, store and indicators; it measures itself when told to."""
     from livermore_core import log
     from livermore_core.app import App
-    from livermore_core.cli.loading import settings_of
+    from livermore_core.loading import settings_of
 
     own = {"rest_url": server["rest_url"], "ws_url": server["ws_url"], "symbols": ["*-USD"]}
     own["requests_per_second"] = 500.0

@@ -242,7 +242,7 @@ def run(overrides: Mapping[str, Any]) -> None:
     bare = megabytes("VmRSS")
     from livermore_core import ending, log
     from livermore_core.app import App
-    from livermore_core.cli.loading import settings_of
+    from livermore_core.loading import settings_of
 
     plugins, settings = settings_of(None, None, overrides=dict(overrides), exchanges=("coinbase",))
     log.configure("json", "error")

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from livermore_core.cli.loading import open_reader as open_reader
     from livermore_core.cli.start import run_in_foreground as run_in_foreground
+    from livermore_core.consumer.candles import Candles as Candles
+    from livermore_core.consumer.events import Events as Events
+    from livermore_core.consumer.events import Update as Update
+    from livermore_core.consumer.latest import LatestValue as LatestValue
+    from livermore_core.consumer.market import Market as Market
+    from livermore_core.consumer.market import connect as connect
+    from livermore_core.consumer.sync import SyncMarket as SyncMarket
+    from livermore_core.consumer.sync import connect_sync as connect_sync
     from livermore_core.context import Context as Context
     from livermore_core.contributions import INDICATOR_KEYS as INDICATOR_KEYS
     from livermore_core.contributions import Command as Command
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from livermore_core.errors import ExchangeError as ExchangeError
     from livermore_core.errors import ExitCode as ExitCode
     from livermore_core.errors import LivermoreError as LivermoreError
+    from livermore_core.errors import NotStoredError as NotStoredError
     from livermore_core.errors import PermanentError as PermanentError
     from livermore_core.errors import PluginError as PluginError
     from livermore_core.errors import RateLimitedError as RateLimitedError
@@ -62,6 +70,7 @@ if TYPE_CHECKING:
     from livermore_core.indicators.windows import Highest as Highest
     from livermore_core.indicators.windows import Lowest as Lowest
     from livermore_core.indicators.windows import StdDev as StdDev
+    from livermore_core.loading import open_reader as open_reader
     from livermore_core.market.candle import Candle as Candle
     from livermore_core.market.candle import same as same
     from livermore_core.market.events import Event as Event
@@ -78,15 +87,16 @@ if TYPE_CHECKING:
     from livermore_core.version import __version__ as __version__
 
 _HOME = {
-    "CARRY": "indicators.empty",
     "BackfillConfig": "exchange.backfill",
     "BadResponseError": "errors",
     "Batch": "store.protocol",
     "Block": "indicators.block",
     "Budget": "exchange.budget",
+    "CARRY": "indicators.empty",
     "Candle": "market.candle",
     "CandleStore": "store.protocol",
     "CandleUpdate": "exchange.protocol",
+    "Candles": "consumer.candles",
     "Command": "contributions",
     "ConfigurationError": "errors",
     "Context": "context",
@@ -95,6 +105,7 @@ _HOME = {
     "DEFAULT_BACKFILL_CONFIG": "exchange.backfill",
     "Ema": "indicators.averages",
     "Event": "market.events",
+    "Events": "consumer.events",
     "Exchange": "contributions",
     "ExchangeClient": "exchange.protocol",
     "ExchangeError": "errors",
@@ -102,16 +113,19 @@ _HOME = {
     "ExitCode": "errors",
     "Following": "exchange.following",
     "Heartbeat": "exchange.protocol",
-    "INDICATOR_KEYS": "contributions",
     "Highest": "indicators.windows",
+    "INDICATOR_KEYS": "contributions",
     "Indicator": "indicators.indicator",
     "IndicatorType": "contributions",
     "IndicatorValue": "market.events",
     "Intervals": "market.intervals",
+    "LatestValue": "consumer.latest",
     "LivermoreError": "errors",
     "Lost": "exchange.protocol",
     "Lowest": "indicators.windows",
+    "Market": "consumer.market",
     "Message": "exchange.protocol",
+    "NotStoredError": "errors",
     "Page": "exchange.protocol",
     "PermanentError": "errors",
     "PluginError": "errors",
@@ -133,6 +147,7 @@ _HOME = {
     "StoreHeldError": "errors",
     "StoreLostError": "errors",
     "Subscribed": "exchange.protocol",
+    "SyncMarket": "consumer.sync",
     "TIMEFRAME_PRIORITY": "exchange.backfill",
     "Trade": "market.trade",
     "TransientError": "errors",
@@ -140,12 +155,15 @@ _HOME = {
     "TrueRange": "indicators.ranges",
     "UnavailableError": "errors",
     "UnknownSymbolError": "errors",
+    "Update": "consumer.events",
     "Wma": "indicators.averages",
     "__version__": "version",
+    "connect": "consumer.market",
+    "connect_sync": "consumer.sync",
     "hide": "masking",
     "hookimpl": "hooks",
     "is_symbol": "market.series",
-    "open_reader": "cli.loading",
+    "open_reader": "loading",
     "run_in_foreground": "cli.start",
     "same": "market.candle",
     "settle": "indicators.indicator",

@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
 
-from livermore_core.errors import near
-from livermore_core.market.events import COMMITTED, KINDS, Event
+from livermore_core.market.events import COMMITTED, Event, kinds_of
 
 BOUND = 100_000
 
@@ -78,10 +77,7 @@ class Bus:
 
     def subscribe(self, kinds: Iterable[str] | None = COMMITTED, bound: int = BOUND) -> Subscription:
         """A subscription to `kinds` (None: every kind), active inside its `with` block. Raises ValueError."""
-        kinds = None if kinds is None else frozenset(kinds)
-        for kind in sorted((kinds or frozenset()) - KINDS):
-            raise ValueError(f"{kind!r} is no kind of event{near(kind, KINDS)}; known: {', '.join(sorted(KINDS))}")
-        return Subscription(self, kinds, bound)
+        return Subscription(self, None if kinds is None else kinds_of(kinds), bound)
 
     def join(self, subscription: Subscription) -> None:
         """Hand events to `subscription` from now on."""

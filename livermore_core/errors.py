@@ -9,7 +9,8 @@ LivermoreError                   exit 70
 │   ├── StoreCorruptError        exit 74   what it keeps is damaged
 │   ├── StoreLostError           exit 74   the store has forgotten what was written; a run begins anew
 │   └── StoreHeldError           exit 75   another instance holds the store
-├── CursorExpiredError                     events after a cursor are gone; read a snapshot first
+├── CursorExpiredError           exit 1    events after a cursor are gone; read a snapshot first
+├── NotStoredError               exit 1    the store knows nothing of what was asked for
 ├── UnavailableError             exit 69   what was required did not come up in time
 └── ExchangeError                          an exchange's answer
     ├── TransientError                     ask again later
@@ -98,12 +99,20 @@ class StoreAbsentError(StoreError):
 class CursorExpiredError(LivermoreError):
     """Events after a cursor are no longer kept; everything after the cursor `oldest` is."""
 
+    exit_code = ExitCode.ANSWER_IS_NO
+
     def __init__(self, cursor: str, oldest: str) -> None:
         super().__init__(
             f"cursor.expired: the log does not reach back to {cursor!r}, or is not the one that gave it;"
             f" read a snapshot, then the events after {oldest!r}"
         )
         self.cursor, self.oldest = cursor, oldest
+
+
+class NotStoredError(LivermoreError):
+    """The store knows nothing of what was asked for."""
+
+    exit_code = ExitCode.ANSWER_IS_NO
 
 
 class UnavailableError(LivermoreError):

@@ -18,7 +18,8 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").glob("livermore-*/livermore
 LAYERS = [
     {"cli", "__main__"},
     {"app"},
-    {"plugins", "services", "config", "conformance", "context", "status", "vitals", "soundness", "starts"},
+    {"consumer"},
+    {"plugins", "services", "config", "conformance", "context", "status", "vitals", "soundness", "starts", "loading"},
     {"log"},
     {"hooks"},
     {"exchange", "indicators", "store", "bus"},

@@ -16,10 +16,10 @@ from livermore_core import Batch, Candle, Indicator, Series, SeriesChange
 from livermore_core.cli import check
 from livermore_core.cli.candle_file import read_candles
 from livermore_core.cli.group import run
-from livermore_core.cli.loading import tolerant_plugins
 from livermore_core.conformance import promises
 from livermore_core.conformance.series import market
 from livermore_core.conformance.settling import TOLERANCES
+from livermore_core.loading import tolerant_plugins
 from livermore_core.store.sqlite import open_store
 
 DISTRIBUTIONS = Path(__file__).resolve().parent / "data" / "distributions"

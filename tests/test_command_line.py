@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from livermore_core import Batch, Candle, Event, Series, SeriesChange, __version__
 from livermore_core.cli.group import COMMANDS, livermore, run
-from livermore_core.cli.loading import tolerant_plugins
+from livermore_core.loading import tolerant_plugins
 from livermore_core.store.sqlite import open_store
 
 HEAVY = {"click", "pydantic", "structlog", "asyncio", "aiohttp", "msgspec", "rich", "cryptography"}

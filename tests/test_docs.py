@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
+import textwrap
 import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from livermore_core import ExitCode, hooks, plugins
+from livermore_core import Batch, Candle, Event, ExitCode, IndicatorValue, Series, SeriesChange, hooks, plugins
 from livermore_core.cli.group import COMMANDS, livermore
 from livermore_core.config.describing import describe
 from livermore_core.market.events import COMMITTED, OPEN, PREVIEW
+from livermore_core.store.sqlite import open_store
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -102,3 +105,33 @@ def test_links_between_pages_lead_somewhere() -> None:
     for text in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", text.read_text()):
             assert (text.parent / target).exists(), f"{text.name}: {target}"
+
+
+async def fill(url: str) -> None:
+    """A store with a candle and a value."""
+    series = Series("coinbase", "BTC-USD", "5m")
+    row = Candle(1_704_067_200, 10.0, 12.0, 9.0, 11.25, 1.5)
+    value = IndicatorValue(indicator="macd-v", time=row.time, outputs={"macd_v": 12.5})
+    event = Event(kind="candle.closed", time=row.time, candle=row, **series._asdict())
+    async with open_store(url) as store:
+        change = SeriesChange(series=series, rows=[row], values=[value], covered=[(row.time, row.time + 300)])
+        await store.transact(Batch(changes=[change], events=[event]))
+
+
+def test_the_programs_shown_to_consumers_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    asyncio.run(fill("sqlite:///livermore.sqlite"))
+    programs = re.findall(r"^    import .+\n(?:(?:    .*)?\n)+", page("consumers"), flags=re.MULTILINE)
+
+    def printed(program: str) -> list[str]:
+        exec(textwrap.dedent(program), {})
+        return capsys.readouterr().out.splitlines()
+
+    asking, following, plain = programs
+    assert [line.split()[0] for line in printed(asking)] == ["11.25", "macd-v"]
+    assert [line.split()[:2] for line in printed(following)] == [["snapshot", "BTC-USD"]]
+    assert printed(following) == [], "it goes on from its cursor"
+    assert [line.split()[0] for line in printed(plain)] == ["[11.25]", "snapshot"]

@@ -26,7 +26,7 @@ from livermore_simulator.rest import Rest
 from livermore_core import Batch, Series, SeriesChange, masking
 from livermore_core.cli import doctor
 from livermore_core.cli.group import run
-from livermore_core.cli.loading import tolerant_plugins
+from livermore_core.loading import tolerant_plugins
 from livermore_core.store.sqlite import open_store
 
 COINBASE = "LIVERMORE_EXCHANGES__COINBASE__"

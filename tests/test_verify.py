@@ -14,12 +14,12 @@ from livermore_simulator import Quirks, SimulatedExchange, SyntheticMarket
 from livermore_core import Batch, Candle, Series, SeriesChange
 from livermore_core.bus import Bus
 from livermore_core.cli.group import run
-from livermore_core.cli.loading import tolerant_plugins
 from livermore_core.exchange import verification
 from livermore_core.exchange.budget import Budget
 from livermore_core.exchange.clock import ExchangeClock
 from livermore_core.exchange.heal import Healer
 from livermore_core.exchange.recorder import Recorder
+from livermore_core.loading import tolerant_plugins
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing import MemoryExchange, MemoryStore, run_virtual
 

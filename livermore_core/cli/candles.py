@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from livermore_core.cli.finding import find_series
-from livermore_core.cli.loading import reader
-from livermore_core.cli.output import moment_of, reading_options, show
+from livermore_core.cli.output import format_option, moment_of, reading_options, show
+from livermore_core.loading import reader
 from livermore_core.market.candle import Candle, merge
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import BASE, iso, width
+from livermore_core.store.finding import find_series
 from livermore_core.store.protocol import CandleStore
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "revision", "source")
@@ -27,7 +27,7 @@ COLUMNS = ("time", "open", "high", "low", "close", "volume", "revision", "source
 @click.option("--since", metavar="TIME", help="From this time on (ISO 8601).")
 @click.option("--until", metavar="TIME", help="Before this time.")
 @click.option("--open", "with_open", is_flag=True, help="The open candle too, as far as closed lower ones tell.")
-@click.option("--format", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True)
+@format_option
 @reading_options
 def candles(
     symbol: str,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livermore_core.cli.loading import tolerant_plugins
 from livermore_core.cli.output import config_option, show
 from livermore_core.errors import ExitCode, LivermoreError
+from livermore_core.loading import tolerant_plugins
 
 if TYPE_CHECKING:
     from livermore_core.conformance.indicator import Finding

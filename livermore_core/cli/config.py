@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from livermore_core.cli.loading import settings_of, tolerant_plugins
 from livermore_core.cli.output import config_option, show
 from livermore_core.errors import ConfigurationError
+from livermore_core.loading import settings_of, tolerant_plugins
 
 
 @click.group(epilog="Example: livermore config show")

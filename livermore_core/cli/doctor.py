@@ -12,10 +12,10 @@ import click
 
 from livermore_core import ending, log
 from livermore_core.cli.diagnosis import COLUMNS, Row, failing, row
-from livermore_core.cli.loading import settings_of, tolerant_plugins
 from livermore_core.cli.output import reading_options, show
 from livermore_core.cli.store_health import store_health
 from livermore_core.errors import ExitCode, PermanentError, UnavailableError
+from livermore_core.loading import settings_of, tolerant_plugins
 from livermore_core.masking import everywhere, harmless
 from livermore_core.opening import open_exchange
 from livermore_core.plugins import Plugins

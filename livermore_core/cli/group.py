@@ -20,6 +20,7 @@ COMMANDS = {
     "config": ("config", "show, describe or write the configuration"),
     "candles": ("candles", "stored closed candles of a series"),
     "indicators": ("indicators", "latest indicator values of a symbol, or what is installed"),
+    "events": ("events", "what is announced: the event log, followed or read"),
     "check": ("check", "hold an installed plugin against what it promises"),
     "gaps": ("gaps", "what is unknown, and when it is asked for"),
     "watch": ("watch", "the market in a live table"),
@@ -119,7 +120,7 @@ def _answer(arguments: list[str]) -> int:
 
 def _contributed() -> dict[str, tuple[Any, Any]]:
     """The commands of plugins, by name; none may take the name of one of ours."""
-    from livermore_core.cli.loading import tolerant_plugins
+    from livermore_core.loading import tolerant_plugins
 
     plugins = tolerant_plugins()
     return {name: (plugins, command) for name, command in plugins.commands.items() if name not in COMMANDS}

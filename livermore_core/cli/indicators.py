@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from livermore_core.cli.finding import find_series, find_symbol
-from livermore_core.cli.loading import reader, tolerant_plugins
-from livermore_core.cli.output import reading_options, show
-from livermore_core.indicators.liquidity import WINDOW, age, tier
-from livermore_core.market.timeframe import WIDTHS, iso, width
+from livermore_core.cli.output import format_option, outputs_text, reading_options, show
+from livermore_core.consumer.latest import LatestValue
+from livermore_core.consumer.market import Market
+from livermore_core.loading import reader, tolerant_plugins
+from livermore_core.market.timeframe import iso, width
 
 COLUMNS = ("symbol", "timeframe", "indicator", "time", "outputs", "settled", "provisional", "age", "liquidity")
-
+STANDING = ("settled", "provisional", "revision", "have", "need", "since", "age", "liquidity")
+TOLD = ("indicator", "time", "outputs", *STANDING)
+CSV_COLUMNS = ("exchange", "symbol", "timeframe", "indicator", "time", "output", "value", *STANDING)
 
 EPILOG = """\b
 Examples:
   livermore indicators BTC-USD 5m --json
+  livermore indicators BTC-USD --format csv
   livermore indicators --list
 """
 
@@ -29,12 +33,14 @@ Examples:
 @click.argument("timeframe", required=False)
 @click.option("--list", "listing", is_flag=True, help="List the indicators that are installed instead.")
 @click.option("--exchange", help="Of which exchange, where several are stored.")
+@format_option
 @reading_options
 def indicators(
     symbol: str | None,
     timeframe: str | None,
     listing: bool,
     exchange: str | None,
+    format: str,
     as_json: bool,
     store: str | None,
     file: Path | None,
@@ -43,7 +49,7 @@ def indicators(
 
     `age` is in buckets that closed since; `liquidity` is high, medium or low where less than a fifth, less than half,
     or more of what is known of the last 100 buckets had
-    no trade. --json also says revision, since, and have and need while it warms up.
+    no trade. JSON also says revision, since, and have and need while it warms up; CSV has a row per output.
 
     With --list: every installed indicator with its plugin, parameters and defaults, outputs, warm-up and settle.
     """
@@ -55,9 +61,12 @@ def indicators(
     if timeframe is not None:
         width(timeframe)
     rows = asyncio.run(_rows(file, store, symbol, timeframe, exchange))
-    if not as_json:
-        rows = [row | {"outputs": _outputs(row["outputs"])} for row in rows]
-    show(rows, COLUMNS, "json" if as_json else "table")
+    if as_json or format.startswith("json"):
+        show(rows, (), "json" if as_json else format)
+    elif format == "csv":
+        show([line for row in rows for line in _by_output(row)], CSV_COLUMNS, format)
+    else:
+        show([row | {"outputs": outputs_text(row["outputs"])} for row in rows], COLUMNS)
 
 
 def _list(symbol: str | None, as_json: bool, file: Path | None) -> None:
@@ -72,39 +81,18 @@ async def _rows(
     file: Path | None, store: str | None, symbol: str, timeframe: str | None, exchange: str | None
 ) -> list[dict[str, Any]]:
     async with reader(file, store) as opened:
-        if timeframe is None:
-            found = await find_symbol(opened, symbol, exchange)
-        else:
-            found = [await find_series(opened, symbol, exchange, timeframe)]
-        rows = []
-        for series in sorted(found, key=lambda series: WIDTHS[series.timeframe]):
-            step, coverage = WIDTHS[series.timeframe], await opened.coverage(series)
-            end = coverage.end or 0
-            start = max(end - WINDOW * step, coverage.start or 0)
-            known = sum(until - since for since, until in coverage.within(start, end)) // step
-            liquidity = tier(await opened.count(series, start, end), known)
-            for value in await opened.values(series):
-                rows.append(
-                    {
-                        "symbol": series.symbol,
-                        "timeframe": series.timeframe,
-                        "indicator": value.indicator,
-                        "time": iso(value.time),
-                        "outputs": value.outputs,
-                        "settled": value.settled,
-                        "provisional": value.provisional,
-                        "revision": value.revision,
-                        "have": value.have,
-                        "need": value.need,
-                        "since": iso(value.since),
-                        "age": age(value.time, end, step),
-                        "liquidity": liquidity,
-                    }
-                )
-    return rows
+        return [_row(value) for value in await Market(opened).indicators(symbol, timeframe, exchange=exchange)]
 
 
-def _outputs(outputs: dict[str, Any]) -> str:
-    return " ".join(
-        f"{name}={value:.4f}" if isinstance(value, float) else f"{name}={value}" for name, value in outputs.items()
-    )
+def _row(value: LatestValue) -> dict[str, Any]:
+    """A value as JSON has it."""
+    exchange, symbol, timeframe = value.series
+    told = {name: getattr(value, name) for name in TOLD}
+    about = {"symbol": symbol, "timeframe": timeframe, "exchange": exchange}
+    return about | told | {"time": iso(value.time), "since": iso(value.since)}
+
+
+def _by_output(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row per output: the columns are the same whatever is installed."""
+    for output, value in row["outputs"].items():
+        yield {**row, "output": output, "value": value}

@@ -6,16 +6,14 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from livermore_core.market import timeframe
 from livermore_core.masking import harmless
 
-# Digits of UNIX seconds until the year 5138.
-LONGEST_MOMENT = 11
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -28,6 +26,12 @@ def reading_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def format_option(command: Command) -> Command:
+    """`--format`, as every listing of rows has it."""
+    kind = click.Choice(["table", "json", "jsonl", "csv"])
+    return click.option("--format", type=kind, default="table", show_default=True, help="How it is printed.")(command)
 
 
 def config_option(command: Command) -> Command:
@@ -67,14 +71,16 @@ def _text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else harmless(str(value))
 
 
+def outputs_text(outputs: Mapping[str, Any]) -> str:
+    """The outputs of an indicator on a line."""
+    return " ".join(
+        f"{name}={value:.4f}" if isinstance(value, float) else f"{name}={value}" for name, value in outputs.items()
+    )
+
+
 def moment_of(text: str | None) -> int | None:
     """UNIX seconds of an ISO 8601 time (UTC where it does not say), or of a number. Raises click.BadParameter."""
-    if text is None:
-        return None
     try:
-        if text.isdecimal() and len(text) <= LONGEST_MOMENT:
-            return int(text)
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no time; write e.g. 2024-01-03T12:00:00Z") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        return None if text is None else timeframe.moment_of(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

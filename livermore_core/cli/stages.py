@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from livermore_core.cli.loading import tolerant_plugins
 from livermore_core.cli.output import config_option, show
 from livermore_core.config import choose, plugin_table
+from livermore_core.loading import tolerant_plugins
 from livermore_core.plugins import stage_table
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from livermore_core.cli.loading import settings_of
 from livermore_core.cli.output import config_option
 from livermore_core.hooks import STAGES
+from livermore_core.loading import settings_of
 
 Run = Callable[[Mapping[str, Any], Sequence[str]], Awaitable[Any]]
 

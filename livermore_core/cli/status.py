@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from livermore_core.cli.loading import reader
 from livermore_core.cli.output import moment_of, reading_options
 from livermore_core.errors import ExitCode
+from livermore_core.loading import reader
 
 FRESH = 30.0
 NOT_RUNNING, STUCK = "NOT RUNNING", "STUCK, KILLED, OR UNABLE TO WRITE"

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livermore_core.cli.finding import find_series, find_stored, find_symbol
-from livermore_core.cli.loading import reader, settings_of
 from livermore_core.cli.output import moment_of, reading_options, show
 from livermore_core.errors import ConfigurationError, ExitCode, PermanentError
+from livermore_core.loading import reader, settings_of
 from livermore_core.market.candle import Candle
 from livermore_core.market.intervals import Interval
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import WIDTHS, iso, width
+from livermore_core.store.finding import find_series, find_stored, find_symbol
 from livermore_core.store.protocol import CandleStore
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livermore_core.cli.loading import reader
+from livermore_core.loading import reader
 from livermore_core.cli.output import config_option
 from livermore_core.cli.start import Seconds
 from livermore_core.errors import leaf, near

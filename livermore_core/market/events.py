@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from livermore_core.errors import near
 from livermore_core.market.candle import Candle
 from livermore_core.market.series import Series
 
@@ -20,6 +23,14 @@ OPEN = "candle.open"
 EMPTY = "candle.empty"
 PREVIEW = "indicator.preview"
 KINDS = COMMITTED | {OPEN, EMPTY, PREVIEW}
+
+
+def kinds_of(words: Iterable[str], among: frozenset[str] = KINDS) -> frozenset[str]:
+    """The words, each of which is a kind of event. Raises ValueError for the first that is none."""
+    kinds = frozenset(words)
+    for kind in sorted(kinds - among):
+        raise ValueError(f"{kind!r} is no kind of event{near(kind, among)}; known: {', '.join(sorted(among))}")
+    return kinds
 
 
 class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):

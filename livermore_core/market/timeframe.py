@@ -20,10 +20,32 @@ WIDTHS: dict[str, int] = {
 
 BASE = "1m"
 
+# The year 5138: nobody asks for so late a candle, but milliseconds are taken for seconds.
+BEYOND = 10**11
+
 
 def iso(moment: float) -> str:
     """A UNIX time in ISO 8601, UTC, whole seconds."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment_of(given: float | str | datetime) -> int:
+    """UNIX seconds of ISO 8601 text or a datetime (UTC where it does not say), or of a number. Raises ValueError."""
+    try:
+        seconds = _seconds(given)
+    except (ValueError, OverflowError):
+        seconds = BEYOND
+    if abs(seconds) >= BEYOND:
+        raise ValueError(f"{given!r} is no time; write e.g. 2024-01-03T12:00:00Z, or UNIX seconds")
+    return seconds
+
+
+def _seconds(given: float | str | datetime) -> int:
+    if isinstance(given, str):
+        given = int(given) if given.isdecimal() else datetime.fromisoformat(given)
+    if isinstance(given, datetime):
+        given = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
+    return int(given)
 
 
 def width(timeframe: str) -> int:

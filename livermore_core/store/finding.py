@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from livermore_core.errors import ExitCode, LivermoreError, near
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from livermore_core.errors import NotStoredError, near
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.store.protocol import CandleStore
 
 
-class NotStoredError(LivermoreError):
-    """The store knows nothing of what was asked for."""
-
-    exit_code = ExitCode.ANSWER_IS_NO
-
-
 async def find_symbol(store: CandleStore, typed: str, exchange: str | None = None) -> list[Series]:
     """Every series of a symbol; an alias, lower case and a slash are understood. Raises NotStoredError."""
-    wanted = typed.strip().upper().replace("/", "-")
     known = await find_stored(store, exchange)
-    status = await store.read_status() or {}
-    for followed in status.get("exchanges", ()):
-        wanted = followed.get("aliases", {}).get(wanted, wanted)
+    wanted = canonical(typed, await followed(store))
     found = [series for series in known if series.symbol == wanted]
     if found:
         return found
@@ -49,5 +43,33 @@ async def find_series(store: CandleStore, typed: str, exchange: str | None, time
         raise NotStoredError(f"{found[0].symbol} is not stored at {timeframe}; stored: {there}")
     if len(matching) > 1:
         names = ", ".join(series.exchange for series in matching)
-        raise NotStoredError(f"{found[0].symbol} is stored of several exchanges: {names}; name one with --exchange")
+        raise NotStoredError(f"{found[0].symbol} is stored of several exchanges: {names}; name the exchange too")
     return matching[0]
+
+
+async def find_wanted(store: CandleStore, typed: Iterable[str]) -> list[str]:
+    """Globs, and canonical symbols that are stored or followed. Raises NotStoredError for another one."""
+    exchanges = await followed(store)
+    known = {series.symbol for series in await store.series()}
+    known.update(symbol for each in exchanges for symbol in each.get("symbols", ()))
+    wanted = [canonical(each, exchanges) for each in typed]
+    for each in wanted:
+        # Of a store that is still empty nobody can say what it will hold.
+        if known and each not in known and not any(sign in each for sign in "*?["):
+            raise NotStoredError(f"{each!r} is neither stored nor followed{near(each, known)}")
+    return wanted
+
+
+async def followed(store: CandleStore) -> list[dict[str, Any]]:
+    """What the running process, or the last one, said of each exchange that it follows."""
+    status = await store.read_status() or {}
+    exchanges: list[dict[str, Any]] = status.get("exchanges", [])
+    return exchanges
+
+
+def canonical(typed: str, exchanges: Sequence[Mapping[str, Any]]) -> str:
+    """The symbol that was meant: an alias, lower case and a slash are understood."""
+    wanted = typed.strip().upper().replace("/", "-")
+    for each in exchanges:
+        wanted = each.get("aliases", {}).get(wanted, wanted)
+    return wanted

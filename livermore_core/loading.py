@@ -1,4 +1,4 @@
-"""What commands load: plugins in any state, settings, and a store to read from."""
+"""What commands and readers load: plugins in any state, settings, and a store to read from."""
 
 from __future__ import annotations
 
