@@ -345,6 +345,20 @@ async def test_candles_say_what_is_unknown_between_them(writer: CandleStore, mar
     assert (await market.candles("BTC-USD", "1m", since=START + 6000)).unknown == ()
 
 
+async def test_what_becomes_known_while_candles_are_read_is_not_called_empty(
+    writer: CandleStore, reader: CandleStore
+) -> None:
+    await close(writer, 1, 3)
+    looks = iter([(), (2,)])
+
+    async def heal() -> None:
+        await close(writer, *next(looks))
+
+    found = await Market(Through(reader, coverage=heal)).candles("BTC-USD", "1m")  # type: ignore[arg-type]
+    assert list(found) == [candle(1), candle(3)]
+    assert found.unknown == ((START + 120, START + 180),)
+
+
 async def test_a_series_of_several_exchanges_needs_a_name(writer: CandleStore, market: Market) -> None:
     await close(writer, 1)
     await close(writer, 2, series=BTC._replace(exchange="kraken"))
