@@ -39,7 +39,9 @@ class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `outputs` maps each output's name to a number, a word, or None while it is undefined. `settled`: at least
     `settle` traded candles were seen, the first of them at `since`. `have` and `need` count traded candles until the
     first full result.
-    `state`, of a stored value alone, is what the plugin that made it needs to go on bit for bit after a restart.
+    `state`, of a stored value alone, is what the plugin that made it needs to go on bit for bit after a restart, and
+    `cursor` that of the log up to which the state has heard; it stands outside, so that a store that is copied can
+    translate it.
     """
 
     indicator: str
@@ -52,6 +54,7 @@ class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     need: int = 0
     since: int = 0
     state: str | None = None
+    cursor: str = ""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -27,8 +28,7 @@ from livermore_core.store.sqlite_writer import Writer
 EVENTS_KEPT = 500_000
 # Seconds between two looks at the log, which take some 50 us.
 LOOK_EVERY = 0.02
-# Digits of what SQLite can still compare.
-LONGEST_POSITION = 18
+CURSOR = re.compile("1-([0-9]{1,18})")
 Answer = TypeVar("Answer")
 
 
@@ -184,10 +184,11 @@ class SqliteStore:
 
     async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        position = _position(after)
+        ours = CURSOR.fullmatch(after)
+        position = int(ours[1]) if ours else 0
         rows = await self._rows(EVENTS_AFTER, (position, limit))
         forgotten, newest = rows[0][:2]
-        if after and not forgotten <= position <= newest:
+        if after and not (ours and forgotten <= position <= newest):
             raise CursorExpiredError(after, f"1-{forgotten}")
         return [(f"1-{each}", msgspec.msgpack.decode(payload, type=Event)) for _, _, each, payload in rows if each]
 
@@ -236,11 +237,3 @@ class SqliteStore:
             self.broken.set_exception(error)
             self.broken.exception()  # nobody may be listening
         return error
-
-
-def _position(cursor: str) -> int:
-    """The place in the log that a cursor names; -1, where nothing ever is, of one that no log of ours gave."""
-    generation, _, digits = cursor.rpartition("-")
-    if generation == "1" and digits.isdecimal() and len(digits) <= LONGEST_POSITION:
-        return int(digits)
-    return -1 if cursor else 0

@@ -16,7 +16,7 @@ Range = tuple[int, int]
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """`identity` says of what it is the state; wake-up `heard` of its run knew all up to `cursor`.
+    """`identity` says of what it is the state; wake-up `heard` of its run knew all up to the value's cursor.
 
     `revisions` are those of values that were corrected and can be again; `host` is null where it cannot be dumped.
     """
@@ -24,16 +24,13 @@ class Saved(msgspec.Struct, frozen=True):
     identity: msgspec.Raw
     run: int
     heard: int
-    cursor: str
     revisions: dict[int, int]
     host: msgspec.Raw
 
 
-def saved_text(identity: str, run: int, heard: int, cursor: str, revisions: str, host: str) -> str:
+def saved_text(identity: str, run: int, heard: int, revisions: str, host: str) -> str:
     """A Saved of these JSON texts as one: written by hand because every value that is stored has one."""
-    return (
-        f'{{"identity":{identity},"run":{run},"heard":{heard},"cursor":{cursor},"revisions":{revisions},"host":{host}}}'
-    )
+    return f'{{"identity":{identity},"run":{run},"heard":{heard},"revisions":{revisions},"host":{host}}}'
 
 
 class Memory:
@@ -64,12 +61,12 @@ class Memory:
             memory.told[series] = {value.indicator: value for value in await store.values(series)}
             for name in {host.name for host in each} & memory.told[series].keys():
                 memory._remember(series, memory.told[series][name])
-        newest: dict[tuple[int, int], Saved] = {}
-        for (series, _), saved in memory._states.items():
-            key = saved.run, memory._shard(series.symbol)
-            newest[key] = max(newest.get(key, saved), saved, key=lambda each: each.heard)
-        for (_, shard), saved in newest.items():
-            await memory._listen(store, saved, shard, kinds)
+        newest: dict[tuple[int, int], tuple[int, str]] = {}
+        for (series, name), saved in memory._states.items():
+            key, reached = (saved.run, memory._shard(series.symbol)), (saved.heard, memory.told[series][name].cursor)
+            newest[key] = max(newest.get(key, reached), reached, key=lambda each: each[0])
+        for (run, shard), (_, cursor) in newest.items():
+            await memory._listen(store, run, shard, cursor, kinds)
         return memory
 
     def resume(self, series: Series, host: SeriesHost, identity: str) -> str | None:
@@ -101,17 +98,17 @@ class Memory:
     def _remember(self, series: Series, value: IndicatorValue) -> None:
         # What another version wrote otherwise is no state.
         with suppress(msgspec.DecodeError):
-            if value.state is not None:
+            if value.state is not None and value.cursor:
                 self._states[series, value.indicator] = msgspec.json.decode(value.state, type=Saved)
 
-    async def _listen(self, store: CandleStore, newest: Saved, shard: int, kinds: Collection[str]) -> None:
+    async def _listen(self, store: CandleStore, run: int, shard: int, cursor: str, kinds: Collection[str]) -> None:
         try:
-            async for _, event in logged(store, newest.cursor):
+            async for _, event in logged(store, cursor):
                 if event.kind in kinds and self._shard(event.symbol) == shard:
-                    self._changed[newest.run, event.series].append((event.time, event.until or event.time + 1))
+                    self._changed[run, event.series].append((event.time, event.until or event.time + 1))
         except CursorExpiredError:  # nobody knows any more what changed
             for key in [*self._states]:
-                if self._states[key].run == newest.run and self._shard(key[0].symbol) == shard:
+                if self._states[key].run == run and self._shard(key[0].symbol) == shard:
                     del self._states[key]
 
 

@@ -139,7 +139,7 @@ class IndicatorCalculationService:
             # What was told before this run is not told once more, should its candle not be known yet.
             newest = memory.told[series].get(host.name)
             if newest is not None and (not values or newest.time > values[-1].time):
-                values = [*values, structs.replace(newest, state=None)]
+                values = [*values, structs.replace(newest, state=None, cursor="")]
             revisions = memory.revisions(series, host.name)
             for value in values:
                 revised = structs.replace(value, revision=revisions.get(value.time, value.revision))
@@ -268,9 +268,8 @@ class IndicatorCalculationService:
                 work.latest(series, latest, None)
         self._gone.clear()
         if work.values or work.events:
-            heard = json.dumps(self._cursor)
             changes = [
-                SeriesChange(series=series, values=[self._stored(series, *pair, heard) for pair in each.values()])
+                SeriesChange(series=series, values=[self._stored(series, *pair) for pair in each.values()])
                 for series, each in work.values.items()
             ]
             cursor = await self._written(Batch(changes=changes, events=work.events))
@@ -289,7 +288,7 @@ class IndicatorCalculationService:
             await asyncio.sleep(pause)
         raise AssertionError("a pause without end has ended")
 
-    def _stored(self, series: Series, value: IndicatorValue, host: SeriesHost | None, cursor: str) -> IndicatorValue:
+    def _stored(self, series: Series, value: IndicatorValue, host: SeriesHost | None) -> IndicatorValue:
         """The value with what the next start goes on from."""
         if host is None:
             return value
@@ -298,11 +297,10 @@ class IndicatorCalculationService:
             self._identities[host.name],
             self._number,
             self._heard,
-            cursor,
             json.dumps({**revisions}) if revisions else "{}",
             host.state or "null",
         )
-        return structs.replace(value, state=text)
+        return structs.replace(value, state=text, cursor=self._cursor)
 
 
 def _around(host: SeriesHost, intervals: Sequence[Range]) -> Range:

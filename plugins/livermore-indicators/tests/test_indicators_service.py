@@ -95,7 +95,7 @@ async def run(seed: int, hours: float, faults: bool) -> tuple[int, int, list[str
                     assert value.outputs["macd_v"] == pytest.approx(truth[time].outputs["macd_v"], abs=0.02), series
                     compared += 1
             stored = {each.indicator: each for each in await store.values(series)}
-            assert structs.replace(stored["macd-v"], state=None) == values[max(values)]
+            assert structs.replace(stored["macd-v"], state=None, cursor="") == values[max(values)]
         kinds = [event.kind for event in events]
         return compared, len(latest(events)), kinds
 
@@ -421,7 +421,7 @@ def test_a_candle_that_changed_while_nobody_listened_is_in_the_values_after_the_
         return value, [host.commit(candle) for candle in rows][-1]
 
     value, right = run_virtual(away())
-    assert structs.replace(value, state=None, revision=0) == right
+    assert structs.replace(value, state=None, cursor="", revision=0) == right
 
 
 @pytest.mark.parametrize("first", [["macd-v", "ema"], ["ema"]])
@@ -449,7 +449,7 @@ def test_an_indicator_that_was_left_out_for_a_run_has_heard_nothing_of_it_I4(fir
     value, rows, said = run_virtual(three_runs())
     assert [(fields["indicator"], fields["reason"]) for fields in said] == [("ema", "candles below it have changed")]
     host = SeriesHost("ema", EmaOfClose)
-    assert structs.replace(value, state=None, revision=0) == [host.commit(row) for row in rows][-1]
+    assert structs.replace(value, state=None, cursor="", revision=0) == [host.commit(row) for row in rows][-1]
 
 
 @pytest.mark.parametrize("parameters", [{"fast": 6}, {"signal": 5}])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-
-from livermore_core import CursorExpiredError
 
 Place = tuple[int, int]
 BEGINNING: Place = (0, 0)
+_PLACE = re.compile(r"(?:([0-9]{1,18})-([0-9]{1,18}))?")
 
 
 def cursor_of(generation: str, places: Sequence[Place]) -> str:
@@ -15,16 +15,13 @@ def cursor_of(generation: str, places: Sequence[Place]) -> str:
     return f"{generation}:{'.'.join(text_of(place) for place in places)}"
 
 
-def places_of(cursor: str, generation: str, streams: int) -> list[Place]:
-    """The places of a cursor. Raises CursorExpiredError for one of another store."""
+def places_of(cursor: str, generation: str, streams: int) -> list[Place] | None:
+    """The places of a cursor; None for one that is not of this store."""
     said, _, rest = cursor.partition(":")
-    try:
-        places = [place_of(text) for text in rest.split(".")]
-    except ValueError:
-        places = []
-    if said != generation or len(places) != streams:
-        raise CursorExpiredError(cursor, "")
-    return places
+    found = [_PLACE.fullmatch(text) for text in rest.split(".")]
+    if said != generation or len(found) != streams or None in found:
+        return None
+    return [(int(each[1] or 0), int(each[2] or 0)) for each in found if each is not None]
 
 
 def text_of(place: Place) -> str:

@@ -38,7 +38,7 @@ class Log:
         ends = await self.ends()
         floors = [end.floor for end in ends]
         places = places_of(after, self._generation, len(ends)) if after else list(floors)
-        if any(place > end.last for place, end in zip(places, ends, strict=True)):
+        if places is None or any(place > end.last for place, end in zip(places, ends, strict=True)):
             raise CursorExpiredError(after, cursor_of(self._generation, floors))
         behind = {number: places[number] for number in self._layout.streams if places[number] < ends[number].last}
         if not behind or limit < 1:
@@ -58,7 +58,7 @@ class Log:
 
     async def wait(self, after: str, within: float) -> None:
         """Wait for an entry after the cursor in any of the logs."""
-        places = places_of(after, self._generation, len(self._layout.streams)) if after else None
+        places = places_of(after, self._generation, len(self._layout.streams))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while (left := deadline - loop.time()) > 0.0:
