@@ -25,6 +25,7 @@ COMMANDS = {
     "gaps": ("gaps", "what is unknown, and when it is asked for"),
     "watch": ("watch", "the market in a live table"),
     "verify": ("verify", "compare the store with the exchange"),
+    "copy": ("copy", "one store into another, of whatever kind"),
     "status": ("status", "what the running process says of itself"),
     "doctor": ("doctor", "what is wrong here, and what to do about it"),
 }
@@ -46,9 +47,11 @@ class Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name in COMMANDS:
             from importlib import import_module
+            from keyword import iskeyword
 
             module, _ = COMMANDS[name]
-            found: click.Command = getattr(import_module(f"livermore_core.cli.{module}"), name)
+            attribute = f"{name}_" if iskeyword(name) else name
+            found: click.Command = getattr(import_module(f"livermore_core.cli.{module}"), attribute)
             return found
         contributed = _contributed().get(name)
         if contributed is None:

@@ -1,0 +1,109 @@
+"""`livermore copy`: one store into another, of whatever kind, so that a run goes on from there."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from livermore_core.cli.loading import reader, settings_of
+from livermore_core.cli.output import config_option
+from livermore_core.cli.status import NOT_RUNNING, STUCK, state_of
+from livermore_core.errors import ConfigurationError, ExitCode, StoreHeldError
+
+if TYPE_CHECKING:
+    from livermore_core.store.copying import Copying
+    from livermore_core.store.protocol import CandleStore
+
+# In place of a URL: what the configuration names, which may hold a password.
+CONFIGURED = "-"
+EPILOG = """\b
+Examples:
+  livermore copy sqlite:///livermore.sqlite sqlite:////backup/livermore.sqlite
+  livermore copy sqlite:///livermore.sqlite redis://localhost/0
+  livermore copy sqlite:///livermore.sqlite - --cursor 1-37
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("source")
+@click.argument("target")
+@click.option("--cursor", "cursors", multiple=True, metavar="CURSOR", help="Translate this one too (repeatable).")
+@config_option
+def copy(source: str, target: str, cursors: tuple[str, ...], file: Path | None) -> int:
+    """Copy the store at the URL SOURCE into the one at TARGET: candles, coverage, event log and indicator values.
+
+    A URL may be `-`: the store of the configuration. TARGET must be empty, or an earlier copy, even one that was cut
+    short: the copy goes on. No process may be writing SOURCE.
+    """
+    copying, unlike = asyncio.run(_copied(file, source, target, cursors))
+    done = copying.copied
+    click.echo(
+        f"copied {done.candles:,} candles, {done.hidden:,} hidden ones, {done.events:,} events, {done.values:,} values"
+        f" of {copying.series:,} series"
+    )
+    for cursor in dict.fromkeys([*cursors, copying.head]):
+        if translated := copying.cursors.get(cursor):
+            click.echo(f"cursor {cursor} is now {translated}")
+        else:
+            click.echo(f"cursor {cursor} is not in the log of the source: read a snapshot", err=True)
+    for line in unlike:
+        click.echo(f"unlike: {line}", err=True)
+    is_well = not unlike and all(copying.cursors.get(cursor) for cursor in cursors)
+    return ExitCode.OK if is_well else ExitCode.ANSWER_IS_NO
+
+
+async def _copied(file: Path | None, source: str, target: str, cursors: Sequence[str]) -> tuple[Copying, list[str]]:
+    from livermore_core.store.copying import END, Copying
+
+    async with AsyncExitStack() as stack:
+        opened = await stack.enter_async_context(reader(file, _named(source)))
+        _refuse_running(source, await opened.read_status())
+        written = await _target(stack, file, opened, target)
+        total = sum([await opened.count(series, 0, END) for series in await opened.series()])
+        with _progress(total) as advance:
+            copying = Copying(opened, written, cursors, advance)
+            return copying, await copying.run()
+
+
+def _named(url: str) -> str | None:
+    return None if url == CONFIGURED else url
+
+
+def _refuse_running(url: str, status: dict[str, Any] | None) -> None:
+    """What is being written is never whole."""
+    if status is not None and state_of(status) not in (NOT_RUNNING, STUCK):
+        where = f"pid {status['pid']} on {status['host']}"
+        raise StoreHeldError(f"{url}: {where} is running on it ({status['state']}); stop it first")
+
+
+async def _target(stack: AsyncExitStack, file: Path | None, source: CandleStore, url: str) -> CandleStore:
+    """The target, opened as its writer. Raises ConfigurationError where it is the source."""
+    from livermore_core.opening import open_store
+
+    plugins, settings = settings_of(file, _named(url))
+    target: CandleStore = await open_store(stack, plugins, settings, lambda event, fields: None)
+    paths = [getattr(store, "path", None) for store in (source, target)]
+    if isinstance(paths[0], Path) and isinstance(paths[1], Path) and paths[0].samefile(paths[1]):
+        raise ConfigurationError(f"{paths[0]} is source and target; name another store to copy it to")
+    if rebuilt := getattr(target, "rebuilt", None):
+        click.echo(f"{url}: it was damaged, and is now {rebuilt}", err=True)
+    return target
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        tasks = {"candles": bar.add_task("candles", total=total), "events": bar.add_task("events", total=None)}
+        yield lambda what, number: bar.advance(tasks[what], number)

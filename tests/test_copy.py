@@ -1,0 +1,366 @@
+"""A store is copied into another kind, however often that is cut short: what runs on the copy goes on bit for bit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livermore_indicators import IndicatorCalculationService
+
+from livermore_core import (
+    Batch,
+    Candle,
+    CandleStore,
+    ConfigurationError,
+    CursorExpiredError,
+    Event,
+    IndicatorValue,
+    Series,
+    SeriesChange,
+)
+from livermore_core.cli.group import run
+from livermore_core.cli.loading import tolerant_plugins
+from livermore_core.store import copying
+from livermore_core.store.copying import END, Copying
+from livermore_core.store.sqlite import open_store
+from livermore_core.testing import MemoryExchange, MemoryStore, harness, run_virtual
+from livermore_core.testing.inline_executor import InlineExecutor
+
+MINUTES, HOURS = Series("memory", "AAA-USD", "1m"), Series("memory", "AAA-USD", "1h")
+START = 1_704_270_034.0
+TYPES = {
+    "macd-v": "livermore_indicators.macd_v:MacdV",
+    "obv": "livermore_indicators.obv:Obv",
+    "vwap": "livermore_indicators.vwap:AnchoredVwap",
+}
+
+Opening = Callable[[str], AbstractAsyncContextManager[CandleStore]]
+
+
+@asynccontextmanager
+async def in_memory(name: str) -> AsyncIterator[CandleStore]:
+    yield MEMORY.setdefault(name, MemoryStore())
+
+
+def in_a_file(name: str) -> AbstractAsyncContextManager[CandleStore]:
+    return open_store(f"sqlite:///{name}.sqlite", executor=InlineExecutor())
+
+
+MEMORY: dict[str, CandleStore] = {}
+# A further kind of store is one line: what opens the store of a name, with what it held before.
+KINDS: dict[str, Opening] = {"sqlite": in_a_file, "memory": in_memory}
+WAYS = [("sqlite", "memory"), ("memory", "sqlite"), ("sqlite", "sqlite")]
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores of their own, no configuration, and pages so small that everything has several."""
+    MEMORY.clear()
+    for name in [name for name in os.environ if name.startswith("LIVERMORE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    tolerant_plugins.cache_clear()
+    monkeypatch.setattr(copying, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(copying, "EVENTS_AT_ONCE", 5)
+    monkeypatch.setattr(copying, "READ_AT_ONCE", 4)
+
+
+def row(minute: int, close: float = 10.5, revision: int = 0, source: str = "trades") -> Candle:
+    return Candle(60 * minute, 10.1, 12.0, 9.0, close, 1.5, revision, source)
+
+
+def closed(minute: int) -> Event:
+    return Event(
+        kind="candle.closed", exchange="memory", symbol="AAA-USD", timeframe="1m", time=60 * minute, candle=row(minute)
+    )
+
+
+async def fill(store: CandleStore) -> None:
+    """Holes, revisions, hidden rows, a log whose beginning is gone, values that have heard more and less of it."""
+    cursors = []
+    for minute in range(20):
+        covered = [(60 * minute, 60 * minute + 60)] if minute not in (4, 5, 13) else []
+        change = SeriesChange(series=MINUTES, rows=[row(minute)] if covered else [], covered=covered)
+        cursors.append(await store.transact(Batch(changes=[change], events=[closed(minute)])))
+    revised = [row(2, 11.0, 3, "rest"), row(7, 11.5, 1, "derived")]
+    hidden = [row(3, revision=1, source="withdrawn"), row(13, revision=2)]
+    await store.transact(Batch(changes=[SeriesChange(series=MINUTES, rows=revised, hidden=hidden)]))
+    await store.transact(Batch(changes=[SeriesChange(series=HOURS, covered=[(0, 7200)])]))
+    await store.trim({}, events=12)
+    heard = {"forgotten": cursors[3], "origin": cursors[7], "middle": cursors[14], "head": cursors[-1], "stateless": ""}
+    values = [
+        IndicatorValue(indicator=name, time=1140, outputs={"value": 0.1}, state="{}" if cursor else None, cursor=cursor)
+        for name, cursor in heard.items()
+    ]
+    await store.transact(Batch(changes=[SeriesChange(series=MINUTES, values=values)]))
+
+
+async def unheard(store: CandleStore, value: IndicatorValue) -> list[Event] | None:
+    """What the log has after all that the state of a value has heard; None where it cannot tell."""
+    try:
+        return [event for _, event in await store.events(value.cursor)] if value.cursor else None
+    except CursorExpiredError:
+        return None
+
+
+async def contents(store: CandleStore) -> Any:
+    """Everything that a store holds, whatever its cursors look like."""
+    held = {
+        series: (
+            await store.candles(series),
+            await store.hidden(series, 0, END),
+            list(await store.coverage(series)),
+            [
+                (value.indicator, value.time, value.outputs, value.state, await unheard(store, value))
+                for value in await store.values(series)
+            ],
+        )
+        for series in await store.series()
+    }
+    return held, [event for _, event in await store.events()]
+
+
+@pytest.mark.parametrize(("source", "target"), WAYS)
+async def test_a_copy_and_its_copy_hold_all_that_the_source_holds(source: str, target: str) -> None:
+    async with KINDS[source]("first") as first, KINDS[target]("second") as second, KINDS[source]("third") as third:
+        await fill(first)
+        head = await first.head()
+        there = Copying(first, second)
+        assert await there.run() == []
+        assert await Copying(second, third, [there.cursors[head]]).run() == []
+        everything = await contents(first)
+        assert await contents(second) == everything
+        assert await contents(third) == everything
+        heard = {name: events for name, *_, events in everything[0][MINUTES][3]}
+        assert heard["head"] == []
+        assert heard["origin"] == everything[1]
+        assert [event.time for event in heard["middle"] or ()] == [900, 960, 1020, 1080, 1140]
+        assert there.cursors[head] == await second.head()
+        again = Copying(first, second)
+        assert await again.run() == []
+        assert again.copied == copying.Copied()
+
+
+class Mortal:
+    """A store whose process dies before its transaction `deaths`."""
+
+    def __init__(self, store: CandleStore, deaths: int) -> None:
+        self._store, self._left = store, deaths
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def transact(self, batch: Batch) -> str:
+        if not self._left:
+            raise asyncio.CancelledError
+        self._left -= 1
+        return await self._store.transact(batch)
+
+
+@pytest.mark.parametrize(("source", "target"), WAYS)
+async def test_a_copy_that_is_cut_short_anywhere_is_true_so_far_and_goes_on(source: str, target: str) -> None:
+    async with KINDS[source]("source") as first:
+        await fill(first)
+        everything = await contents(first)
+        rows, _, coverage, _ = everything[0][MINUTES]
+        for deaths in range(100):
+            async with KINDS[target](f"target-{deaths}") as second:
+                try:
+                    await Copying(first, Mortal(second, deaths)).run()
+                except asyncio.CancelledError:
+                    pass
+                else:
+                    break
+                known = await second.coverage(MINUTES)
+                assert await second.candles(MINUTES) == [
+                    each for each in rows if known.covers(each.time, each.time + 60)
+                ]
+                if await second.values(MINUTES):
+                    assert list(known) == coverage
+                    assert [event for _, event in await second.events()] == everything[1]
+            async with KINDS[target](f"target-{deaths}") as second:
+                assert await Copying(first, second).run() == []
+                assert await contents(second) == everything
+        assert deaths > 6
+
+
+async def test_a_copy_goes_on_where_the_source_has_gone_on() -> None:
+    async with in_a_file("source") as first, in_memory("target") as second:
+        await fill(first)
+        assert await Copying(first, second).run() == []
+        added = SeriesChange(
+            series=MINUTES, rows=[row(20), row(2, 11.2, 4)], covered=[(1200, 1260)], uncovered=[(0, 60)]
+        )
+        retracted = SeriesChange(series=MINUTES, hidden=[row(0)])
+        await first.transact(Batch(changes=[added, retracted], events=[closed(20)]))
+        later = Copying(first, second)
+        assert await later.run() == []
+        assert later.copied.events == 1
+        assert await contents(second) == await contents(first)
+
+
+OTHERS = {
+    "another log": Batch(events=[closed(99)]),
+    "another candle": Batch(changes=[SeriesChange(series=MINUTES, rows=[row(1, 11.9)])]),
+    "a candle more": Batch(changes=[SeriesChange(series=MINUTES, rows=[row(77)])]),
+    "another series": Batch(changes=[SeriesChange(series=HOURS._replace(symbol="ZZZ-USD"), covered=[(0, 3600)])]),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+@pytest.mark.parametrize("is_copy", [False, True])
+async def test_a_target_with_other_data_is_refused_and_left_as_it_is(case: str, is_copy: bool) -> None:
+    async with in_memory("source") as first, in_a_file("target") as second:
+        await fill(first)
+        if is_copy:
+            await Copying(first, second).run()
+        await second.transact(OTHERS[case])
+        before = await contents(second)
+        with pytest.raises(ConfigurationError, match="the target holds what the source does not: "):
+            await Copying(first, second).run()
+        assert await contents(second) == before
+
+
+async def test_what_the_target_did_not_keep_is_told() -> None:
+    class Lossy(MemoryStore):
+        async def transact(self, batch: Batch) -> str:
+            lossy = [SeriesChange(series=change.series, rows=change.rows[1:]) for change in batch.changes]
+            return await super().transact(Batch(changes=lossy, events=batch.events))
+
+    async with in_memory("source") as first:
+        await fill(first)
+        unlike = await Copying(first, Lossy()).run()
+    assert [line.partition(": ")[2].split(",")[0] for line in unlike if str(MINUTES) in line] == [
+        "13 candles",
+        "other hidden candles than the source's",
+        "another coverage than the source's",
+        "other indicator values than the source's",
+    ]
+
+
+@pytest.mark.parametrize(("source", "target"), WAYS)
+def test_indicators_go_on_bit_for_bit_on_a_copy_S10(source: str, target: str) -> None:
+    """Held against a run that went on where it was; the log lost its beginning, so that cursors differ."""
+
+    async def lived(is_copied: bool) -> tuple[dict[tuple[str, int], IndicatorValue], list[str]]:
+        client = MemoryExchange({"AAA-USD": 2.0}, start=START, history=3600, until=START + 3600, seed=7)
+        own = {"indicators": {name: {} for name in TYPES}, "indicator_types": TYPES}
+        name, kind = f"life-{is_copied}", source
+        for _ in range(2):
+            async with (
+                KINDS[kind](name) as store,
+                harness(client, store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found,
+            ):
+                await found.following.backfill(found.context)
+                await IndicatorCalculationService(found.context).start()
+                await found.following.ingest(found.context)
+                await asyncio.sleep(600)
+                await found.stop()
+                events = [event for _, event in await store.events(limit=1_000_000)]
+                await store.trim({}, events=20)
+                if is_copied and name == "life-True":
+                    async with KINDS[target]("copy") as copied:
+                        assert await Copying(store, copied).run() == []
+            if is_copied:
+                name, kind = "copy", target
+        values = {(event.value.indicator, event.time): event.value for event in events if event.value is not None}
+        assert {(value.state, value.cursor) for value in values.values()} == {(None, "")}
+        return values, [event for _, event, _ in found.said]
+
+    whole, _ = run_virtual(lived(is_copied=False))
+    copied, said = run_virtual(lived(is_copied=True))
+    assert len(whole) > 40
+    assert copied == whole
+    assert "indicators.replayed" not in said
+
+
+# ---- the command ----
+
+
+DYING = """
+import os, signal, sys
+from livermore_core.cli.group import run
+from livermore_core.store import copying, sqlite
+
+transact = sqlite.SqliteStore.transact
+left = int(sys.argv[1])
+
+async def dying(store, batch):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return await transact(store, batch)
+
+sqlite.SqliteStore.transact = dying
+copying.ROWS_AT_ONCE = copying.EVENTS_AT_ONCE = 4
+sys.exit(run(["copy", "sqlite:///source.sqlite", "sqlite:///target.sqlite"]))
+"""
+
+
+async def test_the_command_goes_on_after_a_kill_and_tells_cursors(capsys: pytest.CaptureFixture[str]) -> None:
+    async with in_a_file("source") as first:
+        await fill(first)
+    command = [sys.executable, "-c", DYING, "7"]
+    killed = await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    urls = ("sqlite:///source.sqlite", "sqlite:///target.sqlite")
+    assert await asyncio.to_thread(run, ["copy", *urls, "--cursor", "1-15"]) == 0
+    told = capsys.readouterr()
+    assert "hidden ones" in told.out
+    assert told.out.splitlines()[1:] == ["cursor 1-15 is now 1-7", "cursor 1-20 is now 1-12"]
+    assert told.err == ""
+    async with in_a_file("source") as first, in_a_file("target") as second:
+        assert await contents(second) == await contents(first)
+    assert await asyncio.to_thread(run, ["copy", *urls, "--cursor", "1-3"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("copied 0 candles, 0 hidden ones, 0 events, 0 values of 2 series\n")
+    assert "cursor 1-3 is not in the log of the source: read a snapshot" in told.err
+
+
+WRONG = {
+    "itself": (
+        ["sqlite:///source.sqlite", "sqlite:///./source.sqlite"],
+        78,
+        "is source and target; name another store",
+    ),
+    "absent": (["sqlite:///none.sqlite", "sqlite:///target.sqlite"], 1, "there is no store here yet"),
+    "scheme": (["sqlite:///source.sqlite", "sqlit:///target.sqlite"], 78, "unknown store, did you mean 'sqlite'?"),
+    "no URL": (["sqlite:///source.sqlite", "target.sqlite"], 78, "must be a URL, e.g. sqlite:///target.sqlite"),
+    "alone": (["sqlite:///source.sqlite"], 2, "Missing argument 'TARGET'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_what_cannot_be_copied_is_said_V1(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async with in_a_file("source") as first:
+        await fill(first)
+    arguments, code, words = WRONG[case]
+    assert await asyncio.to_thread(run, ["copy", *arguments]) == code
+    told = capsys.readouterr()
+    assert words in told.err
+    assert told.out == ""
+
+
+async def test_a_source_that_a_process_runs_on_is_refused_by_its_pid(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livermore_core.cli.status.time.time", lambda: START)
+    async with in_a_file("source") as first:
+        await fill(first)
+        await first.write_status({"state": "LIVE", "pid": 4711, "host": "here", "heartbeat_epoch": START - 5})
+    urls = ("sqlite:///source.sqlite", "sqlite:///target.sqlite")
+    assert await asyncio.to_thread(run, ["copy", *urls]) == 75
+    assert "pid 4711 on here is running on it (LIVE); stop it first" in capsys.readouterr().err
+    assert not await asyncio.to_thread(os.path.exists, "target.sqlite")
+    monkeypatch.setattr("livermore_core.cli.status.time.time", lambda: START + 60)
+    assert await asyncio.to_thread(run, ["copy", *urls]) == 0
