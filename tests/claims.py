@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import click
 from livermore_coinbase.account import holdings, key_rights
 from livermore_coinbase.catalogue import catalogue
 from livermore_coinbase.failures import failure
@@ -30,6 +32,7 @@ from livermore_core import (
     Trade,
     is_symbol,
 )
+from livermore_core.cli.history_file import read_history
 from livermore_core.config import Settings, effective, load, plugin_table
 from livermore_core.plugins import Plugins
 
@@ -189,6 +192,31 @@ def configuration(plugins: Plugins, file: Path, content: bytes, environ: Mapping
     for name in ("rest_url", "ws_url"):
         url = URL(getattr(found.exchanges["coinbase"], name))
         assert url.host, url
+
+
+def history(file: Path, content: bytes) -> None:
+    """A file of candles to import: the place of what is wrong, or buckets that have ended and candles that can be."""
+    file.write_bytes(content)
+    try:
+        found = read_history(file, "1m", LATEST)
+    except click.UsageError as error:
+        _told_of_history(error.message, file)
+        return
+    rows = sum(content.count(each) for each in (b"\n", b"\r", b"{")) + 1
+    assert 0 < len(found.buckets) + found.repeated <= rows, "a row that nobody sent"
+    for time, candle in found.buckets.items():
+        assert time % 60 == 0, f"{time} is off the grid"
+        assert 0 <= time <= LATEST - 60
+        if candle is not None:
+            assert (candle.time, candle.source) == (time, "import")
+            assert 0 < candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high
+            assert isfinite(candle.high), candle
+            assert 0 < candle.volume < float("inf"), candle
+
+
+def _told_of_history(said: str, file: Path) -> None:
+    assert re.match(rf"{file}(:[0-9]+)?: ", said), f"no place: {said[:200]}"
+    assert said.isprintable(), said
 
 
 def _placed(said: str, file: Path) -> None:

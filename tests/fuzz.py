@@ -27,10 +27,15 @@ from livermore_core import ExchangeError
 from livermore_core.plugins import load as load_plugins
 
 # Configuration is the slowest to read.
-SHARES = {"frame": 20, "stream": 5, "candles": 7, "body": 11, "file": 1, "environment": 1}
+SHARES = {"frame": 20, "stream": 5, "candles": 7, "body": 11, "file": 1, "environment": 1, "history": 1}
 ROUND = [target for target, share in SHARES.items() for _ in range(share)]
 START = re.compile(rb'"start": ?"(\d{1,10})"')
 RENEWED = 10_000
+HISTORIES = [
+    b"time,open,high,low,close,volume\n1704067200,10.5,12,9,11,3\n2024-01-01T00:01:00Z,1e1,12,9,11,0\n",
+    b"Volume;close;low;high;open;time;x\r\n3;11;9;12;10;1704067200000;1\r\n3;11;9;12;10;1704067200000;1\r\n",
+    b'[{"time": 1704067200, "open": 10, "high": 12, "low": 9, "close": 11, "volume": 3}]',
+]
 MOST_SHOWN = 5
 
 
@@ -58,6 +63,8 @@ class Fuzzer:
             kind = random.choice([*claims.ENDPOINTS])
             body = mutated(random, random.choice(self.payloads.bodies[kind]), self.bodies)
             return kind, claims.ENDPOINTS[kind], (body,)
+        if target == "history":
+            return target, self.history, (mutated(random, random.choice(HISTORIES), [*HISTORIES, *self.bodies]),)
         content = file_of(random, self.bodies) if target == "file" else b""
         environ = variables_of(random) if target == "environment" else {}
         return target, self.configuration, (content, environ)
@@ -78,6 +85,10 @@ class Fuzzer:
     def configuration(self, content: bytes, environ: dict[str, str]) -> None:
         """A file and variables; nothing is connected to."""
         claims.configuration(self.plugins, self.file, content, environ)
+
+    def history(self, content: bytes) -> None:
+        """A file of candles; no store is opened."""
+        claims.history(self.file, content)
 
     def _renew(self) -> None:
         # An hour for each frame: what is fed at once is no flood of bad frames.

@@ -138,6 +138,7 @@ def test_only_signing_files_and_what_is_shown_read_the_wall_clock_T01_T02() -> N
     }
     assert readers == {
         "livermore_core/cli/doctor.py",  # compares it with the exchange's
+        "livermore_core/cli/importing.py",  # a file from elsewhere speaks of what is past only
         "livermore_core/cli/status.py",  # the age of a row of another process
         "livermore_core/status.py",
         "livermore_core/store/lock.py",

@@ -14,7 +14,7 @@ def test_f1_r12_w32_sd01_five_thousand_hostile_inputs_break_nothing(
     found = fuzz.run(fuzz.Fuzzer(1, tmp_path), 0, 5_000)
     assert found.crashes == 0, capsys.readouterr().err
     assert sum(found.done.values()) == 5_000
-    assert set(found.done) == {"frame", "stream", "candles", "file", "environment", *fuzz.claims.ENDPOINTS}
+    assert set(found.done) == {"frame", "stream", "candles", "file", "environment", "history", *fuzz.claims.ENDPOINTS}
 
 
 def test_a_claim_that_does_not_hold_is_told_with_how_to_see_it_again(

@@ -26,6 +26,7 @@ COMMANDS = {
     "watch": ("watch", "the market in a live table"),
     "verify": ("verify", "compare the store with the exchange"),
     "copy": ("copy", "one store into another, of whatever kind"),
+    "import": ("importing", "candle history of a CSV file into the store"),
     "status": ("status", "what the running process says of itself"),
     "doctor": ("doctor", "what is wrong here, and what to do about it"),
 }

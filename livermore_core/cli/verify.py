@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from itertools import groupby
 from operator import attrgetter
@@ -88,7 +89,7 @@ class _Result:
             store = await stack.enter_async_context(reader(file, url))
             chosen = await _chosen(store, *asked)
             for exchange, series in groupby(chosen, key=attrgetter("exchange")):
-                verification = await _open(stack, file, url, exchange, store)
+                verification = await open_verification(stack, file, url, exchange, store)
                 await self._compare(verification, list(series), span)
                 self.candles += verification.candles
         return self
@@ -122,11 +123,16 @@ class _Result:
     def tell(self) -> None:
         """Print a table of what differs, and a line about the whole."""
         if self.differences:
-            rows = [_about(each) | _unlike(_fields(each.ours), _fields(each.theirs)) for each in self.differences]
-            show(rows, COLUMNS)
+            show_differences(self.differences)
         for series, cause in self.refused.items():
             click.echo(f"{series} cannot be compared: {cause}", err=True)
         click.echo(f"{self.candles:,} candles of {self.series} series compared, {len(self.differences)} differ")
+
+
+def show_differences(differences: Sequence[Difference]) -> None:
+    """Print a table of what differs."""
+    rows = [_about(each) | unlike(each.ours, each.theirs) for each in differences]
+    show(rows, COLUMNS)
 
 
 def _about(difference: Difference) -> dict[str, Any]:
@@ -139,9 +145,9 @@ def _fields(candle: Candle | None) -> dict[str, float] | None:
     return None if candle is None else {field: getattr(candle, field) for field in FIELDS}
 
 
-def _unlike(ours: dict[str, float] | None, theirs: dict[str, float] | None) -> dict[str, str]:
+def unlike(ours: Candle | None, theirs: Candle | None) -> dict[str, str]:
     """The fields in which two candles are unlike; all where the other one is not there."""
-    one, other = _texts(ours), _texts(theirs)
+    one, other = _texts(_fields(ours)), _texts(_fields(theirs))
     return {
         "ours": " ".join(text for text in one if text not in other),
         "theirs": " ".join(text for text in other if text not in one),
@@ -164,10 +170,19 @@ async def _chosen(store: CandleStore, symbol: str | None, timeframe: str | None,
     return sorted(found, key=lambda series: (series.exchange, series.symbol, WIDTHS[series.timeframe]))
 
 
-async def _open(
-    stack: AsyncExitStack, file: Path | None, url: str | None, name: str, store: CandleStore
+async def open_verification(
+    stack: AsyncExitStack,
+    file: Path | None,
+    url: str | None,
+    name: str,
+    store: CandleStore,
+    symbol: str | None = None,
+    share: float = SHARE,
 ) -> Verification:
-    """A client and a budget of its own. Raises ConfigurationError where the exchange is not installed."""
+    """A client and a budget of its own. Who adopts what it says names the `symbol`, and is the store's writer.
+
+    Raises ConfigurationError where the exchange is not installed.
+    """
     from livermore_core import log
     from livermore_core.bus import Bus
     from livermore_core.exchange.budget import Budget
@@ -187,8 +202,11 @@ async def _open(
     client = await open_exchange(stack, plugins, settings, name, lambda event, fields: None)
     exchange, own = plugins.exchanges[name], settings.exchanges[name]
     offered = getattr(client, "requests_per_second", exchange.requests_per_second)
-    pace = SHARE * (getattr(own, "requests_per_second", None) or offered)
+    pace = share * (getattr(own, "requests_per_second", None) or offered)
     clock = ExchangeClock()
-    recorder = Recorder(name, (), store, Bus(), clock)
+    known = {each.timeframe for each in await store.series() if each[:2] == (name, symbol)}
+    recorder = Recorder(name, tuple(known), store, Bus(), clock)
+    if symbol is not None:
+        await recorder.load([symbol])
     healer = Healer(client, recorder, Budget(pace), clock, exchange.page_size, lambda event, fields: None)
     return Verification(healer, store)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livermore_core.loading import reader
 from livermore_core.cli.output import config_option
 from livermore_core.cli.start import Seconds
 from livermore_core.errors import leaf, near
+from livermore_core.loading import reader
 from livermore_core.market.timeframe import WIDTHS, width
 from livermore_core.masking import harmless
 

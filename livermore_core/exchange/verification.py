@@ -1,4 +1,4 @@
-"""Compares what is stored with what the exchange says now; asks, reads and changes nothing."""
+"""Compares what is stored with what the exchange says now; changes it only where it is told to adopt that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from livermore_core.errors import TransientError, UnavailableError
 from livermore_core.exchange.heal import Healer, backoff
 from livermore_core.market.candle import Candle, same
 from livermore_core.market.intervals import Interval, Intervals
-from livermore_core.market.proof import EMPTY_DELAY, prove
+from livermore_core.market.proof import EMPTY_DELAY, Proof, prove
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import WIDTHS, ceiling, floor
 from livermore_core.store.protocol import CandleStore
@@ -58,13 +58,24 @@ class Verification:
 
     async def compare(self, series: Series, start: int, end: int) -> list[Difference]:
         """How one page differs. Raises PermanentError, CredentialsError, UnavailableError or StoreError."""
-        candles, found = await self._look(series, start, end)
+        candles, found, _ = await self._look(series, start, end)
         if found:  # whoever writes the store may have been about to learn it
-            candles, found = await self._look(series, start, end)
+            candles, found, _ = await self._look(series, start, end)
         self.candles += candles
         return found
 
-    async def _look(self, series: Series, start: int, end: int) -> tuple[int, list[Difference]]:
+    async def adopt(self, series: Series, start: int, end: int) -> list[Difference]:
+        """How one page differed: the store has all that the exchange has proven now. For its writer, who looks once.
+
+        The recorder has loaded the symbol. Raises what `compare` does.
+        """
+        candles, found, proof = await self._look(series, start, end)
+        self.candles += candles
+        if proof.covered:
+            await self._healer.recorder.learn(series, proof.covered, proof.rows, live=False, derive=False)
+        return found
+
+    async def _look(self, series: Series, start: int, end: int) -> tuple[int, list[Difference], Proof]:
         width = WIDTHS[series.timeframe]
         page = await self._patiently(lambda: self._healer.ask(series, start, end, priority=(0,)))
         proof = prove(
@@ -86,7 +97,7 @@ class Verification:
             for time in sorted(ours.keys() | theirs.keys())
             if known.covers(time, time + width) and proven.covers(time, time + width)
         ]
-        return len(times), list(_differences(series, times, ours, theirs))
+        return len(times), list(_differences(series, times, ours, theirs)), proof
 
     async def _patiently(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
         for attempt in range(ATTEMPTS):

@@ -9,7 +9,10 @@ import msgspec
 
 # Of hidden rows alone: the exchange took back what it had said, and that was announced.
 WITHDRAWN = "withdrawn"
-SOURCES = ("trades", "derived", "rest", WITHDRAWN)
+# Of rows that came from a file: whatever the exchange has told, or shown in trades, stands above them.
+IMPORT = "import"
+# A store may keep the position in this row: what is new goes to its end.
+SOURCES = ("trades", "derived", "rest", WITHDRAWN, IMPORT)
 VOLUME_TOLERANCE = 1e-9
 
 
