@@ -29,6 +29,14 @@ async def open_store(stack: AsyncExitStack, plugins: Plugins, settings: Settings
     return await _opened(stack, f"store {scheme!r} ({plugins.owner('register_stores', scheme).source})", make, report)
 
 
+async def open_writer(stack: AsyncExitStack, plugins: Plugins, settings: Settings, report: Report) -> Any:
+    """The store, of which this process is the one writer at once. Raises StoreHeldError where another is."""
+    store = await open_store(stack, plugins, settings, report)
+    if hasattr(store, "claim"):
+        await store.claim(wait=False)
+    return store
+
+
 async def open_exchange(stack: AsyncExitStack, plugins: Plugins, settings: Settings, name: str, report: Report) -> Any:
     """The client of an exchange; `stack` closes it. Raises LivermoreError."""
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from livermore_core.cli.loading import tolerant_plugins
 from livermore_indicators import IndicatorCalculationService
 
 from livermore_core import (
@@ -28,6 +27,7 @@ from livermore_core import (
     SeriesChange,
 )
 from livermore_core.cli.group import run
+from livermore_core.loading import tolerant_plugins
 from livermore_core.store import copying
 from livermore_core.store.copying import END, Copying
 from livermore_core.store.sqlite import open_store

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from livermore_core.cli.loading import tolerant_plugins
 from livermore_simulator import Quirks, SimulatedExchange, SyntheticMarket
 
 from livermore_core import Batch, Candle, CandleStore, Series, SeriesChange, open_reader
 from livermore_core.cli.group import run
 from livermore_core.exchange import verification
+from livermore_core.loading import tolerant_plugins
 from livermore_core.market.candle import IMPORT, SOURCES
 from livermore_core.store.lock import only_writer
 from livermore_core.store.sqlite import open_store

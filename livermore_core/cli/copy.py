@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livermore_core.cli.loading import reader, settings_of
 from livermore_core.cli.output import config_option
 from livermore_core.cli.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.errors import ConfigurationError, ExitCode, StoreHeldError
+from livermore_core.loading import reader, settings_of
 
 if TYPE_CHECKING:
     from livermore_core.store.copying import Copying
@@ -84,10 +84,10 @@ def _refuse_running(url: str, status: dict[str, Any] | None) -> None:
 
 async def _target(stack: AsyncExitStack, file: Path | None, source: CandleStore, url: str) -> CandleStore:
     """The target, opened as its writer. Raises ConfigurationError where it is the source."""
-    from livermore_core.opening import open_store
+    from livermore_core.opening import open_writer
 
     plugins, settings = settings_of(file, _named(url))
-    target: CandleStore = await open_store(stack, plugins, settings, lambda event, fields: None)
+    target: CandleStore = await open_writer(stack, plugins, settings, lambda event, fields: None)
     paths = [getattr(store, "path", None) for store in (source, target)]
     if isinstance(paths[0], Path) and isinstance(paths[1], Path) and paths[0].samefile(paths[1]):
         raise ConfigurationError(f"{paths[0]} is source and target; name another store to copy it to")

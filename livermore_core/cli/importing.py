@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livermore_core.cli.history_file import HistoryFile, read_history
-from livermore_core.cli.loading import reader, settings_of
 from livermore_core.cli.output import config_option, show
 from livermore_core.cli.verify import open_verification, show_differences, unlike
 from livermore_core.errors import ConfigurationError, ExitCode, PermanentError, StoreAbsentError, near
+from livermore_core.loading import reader, settings_of
 from livermore_core.market.history import Addition, Unlike, add
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.ledger import Ledger
 from livermore_core.market.series import Series, is_symbol
 from livermore_core.market.timeframe import iso, width
+from livermore_core.store.finding import canonical, followed
 
 if TYPE_CHECKING:
     from livermore_core.config.settings import Settings
     from livermore_core.exchange.verification import Difference, Verification
     from livermore_core.plugins import Plugins
-    from livermore_core.store.finding import canonical, followed
-from livermore_core.store.protocol import CandleStore
+    from livermore_core.store.protocol import CandleStore
 
 COLUMNS = ("time", "stored", "file")
 # Beyond every candle.
@@ -128,10 +128,10 @@ class _Import:
         self, stack: AsyncExitStack, plugins: Plugins, settings: Settings, is_dry: bool
     ) -> CandleStore | None:
         """The store; None where it would have to be made, and is not."""
-        from livermore_core.opening import open_store
+        from livermore_core.opening import open_writer
 
         if not is_dry:
-            opened: CandleStore = await open_store(stack, plugins, settings, lambda event, fields: None)
+            opened: CandleStore = await open_writer(stack, plugins, settings, lambda event, fields: None)
             return opened
         try:
             return await stack.enter_async_context(reader(self._file, self._url))
