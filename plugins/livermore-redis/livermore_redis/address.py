@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from livermore_core import ConfigurationError
 
-OPTIONS = ("prefix", "timeout", "cluster", "db", "ca_certs", "certfile", "keyfile", "allow_plaintext")
+FILES = ("ca_certs", "certfile", "keyfile")
+OPTIONS = ("prefix", "timeout", "cluster", "db", *FILES, "allow_plaintext")
 PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LONGEST_TIMEOUT = 60.0
 
@@ -32,7 +34,7 @@ def address_of(url: str) -> Address:
     After `?`: prefix of the keys (livermore), timeout in seconds (2), cluster=true, db (of a socket), ca_certs,
     certfile and keyfile (TLS), allow_plaintext=true. Raises ConfigurationError.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     where = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if _port(parts) else ''}{parts.path}"
     said = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(said.keys() - set(OPTIONS))
@@ -47,10 +49,26 @@ def address_of(url: str) -> Address:
         "db": _database(parts.path, said, where, parts.scheme),
     }
     options |= _way(parts, said, where)
-    return Address(where, prefix, _timeout(said, where), _flag(said, "cluster", where), options)
+    cluster = _flag(said, "cluster", where)
+    if cluster and (options["db"] or parts.scheme == "unix"):
+        raise _wrong(where, "a cluster is reached by host and port, and has database 0 alone")
+    return Address(where, prefix, _timeout(said, where), cluster, options)
 
 
-def _way(parts: Any, said: dict[str, str], where: str) -> dict[str, Any]:
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError("store: the URL has no address that can be read") from None
+    # A password that is not encoded ends the address, and must not be told as a part of what follows.
+    if parts.fragment or "@" in f"{parts.path}{parts.query}":
+        raise ConfigurationError(
+            "store: '@', '/', '?' and '#' in user, password or path of the URL must be written %40, %2F, %3F and %23"
+        )
+    return parts
+
+
+def _way(parts: SplitResult, said: dict[str, str], where: str) -> dict[str, Any]:
     if parts.scheme == "unix":
         if not parts.path:
             raise _wrong(where, "must name a socket, e.g. unix:///run/redis/redis.sock")
@@ -60,16 +78,19 @@ def _way(parts: Any, said: dict[str, str], where: str) -> dict[str, Any]:
         raise _wrong(where, "would cross the network in plain text; use rediss://, or add ?allow_plaintext=true")
     way: dict[str, Any] = {"host": host, "port": _port(parts) or 6379}
     if parts.scheme == "rediss":
-        files = {f"ssl_{name}": said[name] for name in ("ca_certs", "certfile", "keyfile") if name in said}
+        files = {f"ssl_{name}": said[name] for name in FILES if name in said}
+        for name, file in files.items():
+            if not Path(file).is_file():
+                raise _wrong(where, f"{name.removeprefix('ssl_')} {file!r} is no file")
         way |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True, **files}
     return way
 
 
-def _port(parts: Any) -> int | None:
+def _port(parts: SplitResult) -> int | None:
     try:
         port: int | None = parts.port
     except ValueError:
-        raise ConfigurationError(f"store: {parts.hostname}: the port must be a number of at most 65535") from None
+        raise ConfigurationError("store: the port in the URL must be a number of at most 65535") from None
     return port
 
 

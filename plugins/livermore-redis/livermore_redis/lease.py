@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
-from livermore_core import StoreHeldError, StoreLostError
+from livermore_core import StoreHeldError, StoreLostError, Trouble
 from livermore_redis.connection import Server, asked
-from livermore_redis.layout import Layout
+from livermore_redis.layout import ROLES, Layout
 from livermore_redis.scripts import LEASE_MILLISECONDS
 
 RENEW_EVERY = 1.0
 LOOK_EVERY = 0.5
 PATIENCE = 30.0
+# Who holds what is wanted, and for how many seconds still.
+Held = tuple[bytes, float] | None
 
 
 class Lease:
@@ -36,42 +40,63 @@ class Lease:
         )
         self.epochs: dict[int, int] = {}
 
-    async def claim(self, roles: Collection[str], *, wait: bool, say: Callable[[str, Mapping[str, Any]], None]) -> None:
+    async def claim(
+        self, roles: Collection[str], *, wait: bool, say: Callable[[str, Mapping[str, Any]], None], trouble: Trouble
+    ) -> None:
         """Hold every stream of the roles; wait for whoever holds them. Raises StoreHeldError, with `wait` never."""
         was_said = False
-        for stream in (each for each in self._layout.streams if self._layout.role(each) in roles):
-            while not await self._claimed(stream):
-                if not wait:
-                    raise StoreHeldError(held_text(self._server.where, self._holder))
-                if not was_said:
-                    was_said = True
-                    say("store.standby", {"store": self._server.where, "holder": described(self._holder)})
-                # Those that are held already must not run out meanwhile.
-                await self.renew()
-                await asyncio.sleep(min(LOOK_EVERY, self._left))
+        while (held := await self._held(roles, math.inf if wait else PATIENCE, trouble)) is not None:
+            holder, left = held
+            if not wait:
+                raise StoreHeldError(held_text(self._server.where, holder))
+            if not was_said:
+                was_said = True
+                say("store.standby", {"store": self._server.where, "holder": described(holder)})
+            await asyncio.sleep(min(LOOK_EVERY, left))
         if was_said:
             say("store.taken_over", {"store": self._server.where})
 
-    async def _claimed(self, stream: int) -> bool:
-        keys, arguments = [self._layout.head(stream)], [self.owner, LEASE_MILLISECONDS]
-        answer = await asked(self._server, lambda: self._server.script("CLAIM", keys, arguments), patience=PATIENCE)
-        if answer[0] == b"claimed":
-            self.epochs[stream] = int(answer[1])
-            return True
-        self._holder, self._left = answer[1], int(answer[2]) / 1000.0 + 0.01
-        return False
+    async def _held(self, roles: Collection[str], patience: float, trouble: Trouble) -> Held:
+        """Claim what is not held here yet; who holds some of it."""
+        try:
+            await asked(self._server, self.renew, patience=patience, trouble=trouble)
+        except (StoreHeldError, StoreLostError):
+            self.epochs.clear()  # it ran out while the server was away: all of it anew
+        for role in (each for each in ROLES if each in roles):
+            first, *others = (stream for stream in self._layout.streams if self._layout.role(stream) == role)
+            # Whoever has the first of a role has no rival for the others.
+            for streams in ([first], others):
+                wanted = [each for each in streams if each not in self.epochs]
+                claim = partial(self._claimed, wanted)
+                held: Held = await asked(self._server, claim, patience=patience, trouble=trouble)
+                if held is not None:
+                    return held
+        return None
 
-    async def renew(self, milliseconds: int = LEASE_MILLISECONDS) -> None:
-        """Let all of it go on. Raises StoreHeldError where another took over, StoreLostError where nobody knows."""
+    async def _claimed(self, streams: Sequence[int]) -> Held:
         calls = [
-            ([self._layout.head(stream)], [self.owner, epoch, milliseconds]) for stream, epoch in self.epochs.items()
+            ([self._layout.head(stream), self._layout.log(stream)], [self.owner, LEASE_MILLISECONDS])
+            for stream in streams
         ]
-        if not calls:
-            return
-        for answer in await self._server.scripts("RENEW", calls):
-            if isinstance(answer, BaseException):
-                raise answer
+        held = None
+        for stream, answer in zip(streams, await self._server.all("CLAIM", calls), strict=True):
+            if answer[0] == b"claimed":
+                self.epochs[stream] = int(answer[1])
+            else:
+                held = answer[1], int(answer[2]) / 1000.0 + 0.01
+        return held
+
+    async def renew(self, milliseconds: int = LEASE_MILLISECONDS) -> dict[int, int]:
+        """Let all of it go on; the sequence number of each stream, as the server knows it.
+
+        Raises StoreHeldError where another took over, StoreLostError where nobody knows.
+        """
+        epochs = dict(self.epochs)
+        calls = [([self._layout.head(stream)], [self.owner, epoch, milliseconds]) for stream, epoch in epochs.items()]
+        answers = await self._server.all("RENEW", calls)
+        for answer in answers:
             self.check(answer)
+        return {stream: int(answer[1]) for stream, answer in zip(epochs, answers, strict=True)}
 
     def check(self, answer: list[bytes]) -> None:
         """What an answer says of the lease. Raises StoreHeldError, StoreLostError."""

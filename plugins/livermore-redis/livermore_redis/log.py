@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from livermore_core import CursorExpiredError, Event
 from livermore_redis.connection import Server
-from livermore_redis.cursors import Place, cursor_of, place_of, places_of
+from livermore_redis.cursors import BEGINNING, Place, cursor_of, place_of, places_of
 from livermore_redis.layout import Layout
 from livermore_redis.packing import events_of
 
 # Of a cluster, whose logs cannot be waited for together.
 LOOK_EVERY = 0.05
+# Seconds beyond the time of waiting that a question already asked may take.
+GRACE = 0.5
 Placed = tuple[Place, Event]
 Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
@@ -45,10 +48,12 @@ class Log:
             return []
         entries = await self.entries(behind, math.ceil(limit / len(behind)))
         if after:
-            # Looked at afterwards: what was forgotten meanwhile may not have been read.
-            floors = [end.floor for end in await self.ends()]
-            if any(place < floor for place, floor in zip(places, floors, strict=True)):
-                raise CursorExpiredError(after, cursor_of(self._generation, floors))
+            await self._check(after, places)
+            gone = [number for number in behind if number not in entries]
+            if gone:
+                # The log itself has been deleted: whoever goes on would never hear that there was more.
+                rest = [end.last if number in gone else end.floor for number, end in enumerate(ends)]
+                raise CursorExpiredError(after, cursor_of(self._generation, rest))
         found: list[tuple[str, Event]] = []
         for number, placed in entries.items():
             for place, event in placed[: limit - len(found)]:
@@ -56,18 +61,30 @@ class Log:
                 found.append((cursor_of(self._generation, places), event))
         return found
 
+    async def _check(self, after: str, places: Sequence[Place]) -> None:
+        # Looked at afterwards: what was forgotten meanwhile may not have been read.
+        floors = [end.floor for end in await self.ends()]
+        if any(place < floor for place, floor in zip(places, floors, strict=True)):
+            raise CursorExpiredError(after, cursor_of(self._generation, floors))
+
     async def wait(self, after: str, within: float) -> None:
-        """Wait for an entry after the cursor in any of the logs."""
-        places = places_of(after, self._generation, len(self._layout.streams))
+        """Wait for an entry after the cursor in any of the logs, also where the server cannot be asked meanwhile."""
+        streams = len(self._layout.streams)
+        places = places_of(after, self._generation, streams) or [BEGINNING] * streams
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
-        while (left := deadline - loop.time()) > 0.0:
-            if places is None or self._server.address.cluster:
-                if await self.head() != after:
-                    return
-                await asyncio.sleep(min(left, LOOK_EVERY))
-            elif await self._blocked(places, min(left, self._server.address.timeout / 2)):
-                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within + GRACE):
+                while (left := deadline - loop.time()) > 0.0 and not await self._grown(places, left):
+                    pass
+
+    async def _grown(self, places: list[Place], left: float) -> bool:
+        if not self._server.address.cluster:
+            return await self._blocked(places, min(left, self._server.address.timeout / 2))
+        if any(end.last > place for place, end in zip(places, await self.ends(), strict=True)):
+            return True
+        await asyncio.sleep(min(left, LOOK_EVERY))
+        return False
 
     async def _blocked(self, places: list[Place], seconds: float) -> bool:
         streams = {self._layout.log(number): _id(places[number]) for number in self._layout.streams}
@@ -79,15 +96,14 @@ class Log:
         return cursor_of(self._generation, [end.last for end in await self.ends()])
 
     async def ends(self) -> list[End]:
-        """What there is of each stream."""
+        """What there is of each stream. Cursors are those of the store that is there now, should it be another one."""
         keys = [self._layout.head(number) for number in self._layout.streams]
         groups = [[key] for key in keys] if self._server.address.cluster else [keys]
 
         async def look() -> list[Any]:
-            answers = await self._server.scripts("LOOK", [(group, ()) for group in groups])
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    raise answer
+            generation = await self._server.client.hget(self._layout.store, "generation")
+            self._generation = generation.decode() if generation else self._generation
+            answers = await self._server.all("LOOK", [(group, ()) for group in groups])
             return [each for answer in answers for each in answer]
 
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
+from struct import error as StructError
 
 import msgspec
 from msgspec.structs import astuple
@@ -18,22 +19,27 @@ HIDDEN = 0x80
 RECORD = Struct("<BBI5d")
 _INTERVAL = Struct("<dd")
 VERSION = 1
+# What a float64, and so the server's scripts, can name exactly.
+LAST_TIME = 1 << 53
 
 
 def place(series: Series, time: int) -> tuple[int, int]:
-    """The block of a bucket and the slot in it. Raises ValueError for a time off the grid."""
+    """The block of a bucket and the slot in it. Raises ValueError for a time off the grid, or beyond a float64."""
     bucket, rest = divmod(time, width(series.timeframe))
-    if rest:
+    if rest or abs(time) > LAST_TIME:
         raise ValueError(f"{series}: {time} is no open time of {series.timeframe}")
     return divmod(bucket, BLOCK)
 
 
 def record(slot: int, candle: Candle, hidden: bool) -> bytes:
-    """A candle in its slot."""
+    """A candle in its slot. Raises ValueError for what has no place in a record."""
     kind = SOURCES.index(candle.source) | (HIDDEN if hidden else 0)
-    return RECORD.pack(
-        slot, kind, candle.revision, candle.open, candle.high, candle.low, candle.close, candle.volume
-    )  # fmt: skip
+    try:
+        return RECORD.pack(
+            slot, kind, candle.revision, candle.open, candle.high, candle.low, candle.close, candle.volume
+        )  # fmt: skip
+    except StructError as error:
+        raise ValueError(f"{candle}: {error}") from None
 
 
 def candles(series: Series, blocks: Iterable[tuple[int, bytes]], *, hidden: bool) -> list[Candle]:

@@ -6,26 +6,53 @@ from hashlib import sha1
 
 LEASE_MILLISECONDS = 3000
 
+# What is not of the type that it should be is another program's: said with its name, and left as it is.
+_ASK = """
+local function ask(command, key, ...)
+  local answer = redis.pcall(command, key, ...)
+  if type(answer) == 'table' and answer.err then error(answer.err .. ': ' .. key, 0) end
+  return answer
+end
+"""
+
 # A lease is a head: owner, epoch and until when (by the server's clock), with the sequence number of its last commit,
 # the number of events in its log and the last event that was forgotten. A new owner gets an epoch above all before.
-CLAIM = """
+# A log that has lost its head begins anew, for nobody knows what it lacks.
+CLAIM = (
+    _ASK
+    + """
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local head = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'until')
+local head = ask('HMGET', KEYS[1], 'owner', 'epoch', 'until')
+ask('XLEN', KEYS[2])
 if head[1] and head[1] ~= ARGV[1] and tonumber(head[3]) > ms then
   return {'held', head[1], string.format('%.0f', head[3] - ms)}
 end
 local epoch = math.max((tonumber(head[2]) or 0) + 1, ms)
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', string.format('%.0f', epoch), 'seq', 0,
            'until', string.format('%.0f', ms + ARGV[2]))
+if not head[1] and redis.call('DEL', KEYS[2]) == 1 then
+  local first = string.format('%.0f-0', epoch)
+  redis.call('HSET', KEYS[1], 'last', first, 'floor', first)
+end
 return {'claimed', string.format('%.0f', epoch)}
 """
+)
 
+# An epoch before ours is no take-over: the server has forgotten that we came.
 _HELD = """
 local head = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'seq')
-if not head[1] then return {'gone'} end
+if not head[1] or tonumber(head[2]) < tonumber(ARGV[2]) then return {'gone'} end
 if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] then return {'fenced', head[1]} end
 """
+
+# What builds on commits that the server has forgotten waits until they are sent again.
+_WHOLE = (
+    _HELD
+    + """
+if tonumber(head[3]) < tonumber(ARGV[3]) then return {'lost', head[3]} end
+"""
+)
 
 # The lease goes on (or, with 0 milliseconds, ends).
 RENEW = (
@@ -44,9 +71,9 @@ return {'renewed', head[3]}
 # written, so that what refuses (another program's key) refuses the whole; the first write is one that a full server
 # refuses.
 COMMIT = (
-    _HELD
+    _ASK
+    + _WHOLE
     + """
-if tonumber(head[3]) < tonumber(ARGV[3]) then return {'lost', head[3]} end
 if tonumber(head[3]) > tonumber(ARGV[3]) then return {'already', head[3]} end
 local SIZE = 46
 local function merged(old, new)
@@ -68,15 +95,15 @@ local function merged(old, new)
   out[#out + 1] = string.sub(new, j)
   return table.concat(out)
 end
-redis.call('XLEN', KEYS[2])
-redis.call('HLEN', KEYS[3])
+ask('XLEN', KEYS[2])
+ask('HLEN', KEYS[3])
 local writes = {}
 for i = 7, #ARGV, 4 do
   local key, value = KEYS[tonumber(ARGV[i + 1])], ARGV[i + 3]
   if ARGV[i] == 'c' then
-    value = merged(redis.call('HGET', key, ARGV[i + 2]), value)
+    value = merged(ask('HGET', key, ARGV[i + 2]), value)
   else
-    redis.call('HLEN', key)
+    ask('HLEN', key)
   end
   writes[#writes + 1] = {key, ARGV[i + 2], value}
 end
@@ -115,11 +142,12 @@ end
 return out
 """
 
-# Keep the newest ARGV[4] rows shown; ARGV[3] is the series, ARGV[5] its width. Coverage before them goes with them.
+# Keep the newest ARGV[5] rows shown; ARGV[4] is the series, ARGV[6] its width. Coverage before them goes with them,
+# and what is left of it is told.
 TRIM = (
-    _HELD
+    _WHOLE
     + """
-local keep, width = tonumber(ARGV[4]), tonumber(ARGV[5])
+local keep, width = tonumber(ARGV[5]), tonumber(ARGV[6])
 local found = {}
 for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do found[#found + 1] = tonumber(field) end
 table.sort(found, function(a, b) return a > b end)
@@ -145,24 +173,34 @@ for _, block in ipairs(found) do
   end
 end
 if not edge or gone == 0 then return {'done', '0'} end
-local packed = redis.call('HGET', KEYS[3], ARGV[3]) or '\\1'
+local packed = redis.call('HGET', KEYS[3], ARGV[4]) or '\\1'
 local kept = {string.sub(packed, 1, 1)}
 for at = 2, #packed, 16 do
   local low, high = struct.unpack('<dd', packed, at)
   if high > edge then kept[#kept + 1] = struct.pack('<dd', math.max(low, edge), high) end
 end
-redis.call('HSET', KEYS[3], ARGV[3], table.concat(kept))
-return {'done', string.format('%.0f', gone)}
+kept = table.concat(kept)
+redis.call('HSET', KEYS[3], ARGV[4], kept)
+return {'done', string.format('%.0f', gone), kept}
 """
 )
 
-# Keep the newest ARGV[3] events of the log; what is forgotten of an entry whose rest is kept is known by `floor` alone.
+# Nothing is known of the series ARGV[4] any more.
+DROP = (
+    _WHOLE
+    + """
+redis.call('HDEL', KEYS[2], ARGV[4])
+return {'done'}
+"""
+)
+
+# Keep the newest ARGV[4] events of the log; what is forgotten of an entry whose rest is kept is known by `floor` alone.
 FORGET = (
-    _HELD
+    _WHOLE
     + """
 local fields = redis.call('HMGET', KEYS[1], 'events', 'floor')
 local events = tonumber(fields[1]) or 0
-local drop = events - tonumber(ARGV[3])
+local drop = events - tonumber(ARGV[4])
 if drop <= 0 then return {'done'} end
 local left, floor = drop, fields[2] or '0-0'
 while left > 0 do
@@ -190,13 +228,22 @@ return {'done'}
 """
 )
 
-# Of each head: the newest event, the newest that was forgotten, who writes.
+# Of each head: the newest event, the newest that was forgotten, who writes now.
 LOOK = """
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local out = {}
 for i, key in ipairs(KEYS) do
-  local head = redis.call('HMGET', key, 'last', 'floor', 'owner')
-  out[i] = {head[1] or '', head[2] or '', head[3] or ''}
+  local head = redis.call('HMGET', key, 'last', 'floor', 'owner', 'until')
+  out[i] = {head[1] or '', head[2] or '', (tonumber(head[4]) or 0) > ms and head[3] or ''}
 end
+return out
+"""
+
+# Which of the keys are there.
+THERE = """
+local out = {}
+for i, key in ipairs(KEYS) do out[i] = redis.call('EXISTS', key) end
 return out
 """
 
@@ -215,8 +262,10 @@ _TEXTS = {
     "COMMIT": COMMIT,
     "BLOCKS": BLOCKS,
     "TRIM": TRIM,
+    "DROP": DROP,
     "FORGET": FORGET,
     "LOOK": LOOK,
+    "THERE": THERE,
 }
 # Each script by its name: its text, and the name that the server has for it.
 ALL = {name: (text, sha1(text.encode(), usedforsecurity=False).hexdigest()) for name, text in _TEXTS.items()}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from livermore_core import Batch, Series, StoreError, StoreLostError, Trouble
 from livermore_redis.commit import Commit, Known
-from livermore_redis.connection import ERRORS, PASSING, READONLY, Server, failure, reason_of
+from livermore_redis.connection import Server
 from livermore_redis.cursors import Place, cursor_of
+from livermore_redis.failures import ERRORS, PASSING, READONLY, failure, reason_of
 from livermore_redis.layout import Layout
 from livermore_redis.lease import Lease
 
@@ -120,14 +121,15 @@ class Writer:
             answers = await self._answers([(number, *calls[number]) for number in numbers])
             passing: BaseException | None = None
             for number, answer in zip(numbers, answers, strict=True):
+                if not isinstance(answer, BaseException) and answer[0] == b"lost":
+                    answer = await self._send_again(self.streams[number], int(answer[1]))
+                    if answer is None:
+                        continue
                 if isinstance(answer, BaseException):
                     if reason_of(answer) in PASSING:
                         passing = answer
                         continue
                     refused[number] = failure(self._server.where, answer)
-                elif answer[0] == b"lost":
-                    await self._send_again(self.streams[number], int(answer[1]))
-                    continue
                 else:
                     self._lease.check(answer)
                     self._done(self.streams[number], commits[number], *calls[number])
@@ -138,11 +140,11 @@ class Writer:
         self._trouble.well()
         return refused
 
-    async def _answers(self, calls: Sequence[tuple[int, list[str], list[Any]]]) -> list[Any]:
+    async def _answers(self, calls: Sequence[tuple[int, list[str], list[Any]]], script: str = "COMMIT") -> list[Any]:
         owner = self._lease.owner
         full = [(keys, [owner, self.streams[number].epoch, *arguments]) for number, keys, arguments in calls]
         try:
-            return await self._server.scripts("COMMIT", full)
+            return await self._server.scripts(script, full)
         except ERRORS as error:
             return [error] * len(calls)
 
@@ -153,19 +155,61 @@ class Writer:
             await self._server.drop()
         await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
 
-    async def _send_again(self, stream: Stream, sequence: int) -> None:
-        """The server forgot our tail: send what is remembered of it, in order. Raises StoreLostError if it is not."""
+    def behind(self, sequences: Mapping[int, int], acknowledged: Mapping[int, int]) -> bool:
+        """Whether a server that knows `sequences` has forgotten some of what it had acknowledged before."""
+        return any(sequence < acknowledged.get(number, 0) for number, sequence in sequences.items())
+
+    def acknowledged(self) -> dict[int, int]:
+        """The sequence number of every stream."""
+        return {number: stream.sequence for number, stream in self.streams.items()}
+
+    async def catch_up(self) -> None:
+        """Send again what the server has forgotten. Raises what redis-py raises, StoreLostError."""
+        if self.alone.locked():
+            return  # a commit is on its way, and hears of it
+        async with self.alone:
+            for number, sequence in (await self._lease.renew()).items():
+                if sequence < self.streams[number].sequence:
+                    error = await self._send_again(self.streams[number], sequence)
+                    if error is not None:
+                        raise error
+
+    async def held(self, script: str, number: int, keys: list[str], arguments: list[Any]) -> list[bytes]:
+        """Run a script on what this process holds, between commits: these build on what they have computed."""
+        stream, attempt = self.streams[number], 0
+        async with self.alone:
+            while True:
+                (answer,) = await self._answers([(number, keys, [stream.sequence, *arguments])], script)
+                if not isinstance(answer, BaseException) and answer[0] == b"lost":
+                    answer = await self._send_again(stream, int(answer[1]))
+                if isinstance(answer, BaseException):
+                    if reason_of(answer) not in PASSING:
+                        raise failure(self._server.where, answer)
+                    await self._pause(answer, attempt)
+                    attempt += 1
+                elif answer is not None:
+                    self._lease.check(answer)
+                    return list(answer)
+
+    async def _send_again(self, stream: Stream, sequence: int) -> BaseException | None:
+        """The server forgot our tail: send what is remembered of it, in order; what it refused it with.
+
+        Raises StoreLostError where the tail is not remembered.
+        """
         tail = [each for each in stream.ring if each[1] >= sequence]
         if not tail or tail[0][1] != sequence:
             raise StoreLostError(
                 f"store.lost: {self._server.where}: the server has forgotten more than the last {REMEMBERED:g} s"
             )
-        self._trouble.bad("store.reverified", f"the server had forgotten {len(tail)} commits, sent again")
         for _, _, keys, arguments in tail:
             (answer,) = await self._answers([(stream.number, keys, arguments)])
             if isinstance(answer, BaseException):
-                return  # whoever sends next hears of it
+                return answer
             self._lease.check(answer)
+        now = asyncio.get_running_loop().time()
+        stream.ring = deque([*list(stream.ring)[: -len(tail)], *((now, *each[1:]) for each in tail)])
+        self._trouble.bad("store.reverified", f"the server had forgotten {len(tail)} commits, sent again")
+        return None
 
     def _done(self, stream: Stream, commit: Commit, keys: list[str], arguments: list[Any]) -> None:
         now = asyncio.get_running_loop().time()

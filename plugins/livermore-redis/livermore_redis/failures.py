@@ -1,0 +1,84 @@
+"""What an error of a server means: a reason code, whether it passes, and what mends it."""
+
+from __future__ import annotations
+
+import re
+import ssl
+
+from redis import exceptions
+
+from livermore_core import StoreBusyError, StoreError
+
+CREDENTIALS, READONLY, TLS = "store.credentials", "store.readonly", "tls.invalid"
+# Reason codes, by the kind of an error; some are kinds of others.
+KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (exceptions.AuthenticationError, CREDENTIALS),
+    (exceptions.AuthorizationError, CREDENTIALS),
+    (exceptions.NoPermissionError, CREDENTIALS),
+    (exceptions.BusyLoadingError, "store.loading"),
+    (exceptions.MaxConnectionsError, "store.busy"),
+    (exceptions.ReadOnlyError, READONLY),
+    (exceptions.OutOfMemoryError, "store.full"),
+    (exceptions.ClusterError, "store.unavailable"),
+    (exceptions.TryAgainError, "store.unavailable"),
+    (exceptions.RedisClusterException, "store.unavailable"),
+    (exceptions.TimeoutError, "store.timeout"),
+    (exceptions.ConnectionError, "store.unavailable"),
+    (TimeoutError, "store.timeout"),
+    (OSError, "store.unavailable"),
+)
+# The same by what the text of an answer says: where a script met it, there is nothing else.
+CODES = {
+    "NOPERM": CREDENTIALS,
+    "NOAUTH": CREDENTIALS,
+    "READONLY": READONLY,
+    "LOADING": "store.loading",
+    "BUSY": "store.busy",
+    "OOM": "store.full",
+    "MISCONF": "store.refusing_writes",
+    "NOREPLICAS": "store.refusing_writes",
+}
+# Those of servers before 7, whose scripts leave the code out, and of redis-py.
+PHRASES = {
+    "can't run this command": CREDENTIALS,
+    "can't access at least one of the keys": CREDENTIALS,
+    "against a read only replica": READONLY,
+    "stop-writes-on-bgsave-error": "store.refusing_writes",
+    "MISCONF Errors writing": "store.refusing_writes",
+    "No connection available": "store.busy",
+    "max number of clients": "store.busy",
+}
+_CODE = re.compile(rf"(?:^|[ -])({'|'.join(CODES)}) ")
+# What passes, so that the same is worth asking again.
+PASSING = {CREDENTIALS, READONLY, TLS, "store.loading", "store.busy", "store.unavailable", "store.timeout"}
+# What will not have passed in the few seconds that somebody waits.
+LASTING = {CREDENTIALS, TLS}
+MENDS = {
+    "store.full": "; raise maxmemory, or keep less (retention)",
+    "store.refusing_writes": "; its disk or its replicas fail: see its log",
+    CREDENTIALS: "; check user, password and the rights in the README of livermore-redis",
+    TLS: "; check the name in the URL, ca_certs, and that the server speaks TLS at this port",
+}
+ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+
+
+def reason_of(error: BaseException) -> str:
+    """The reason code of an error."""
+    text = str(error)
+    if isinstance(error.__cause__ or error.__context__ or error, ssl.SSLError):
+        return TLS
+    for phrase, reason in PHRASES.items():
+        if phrase in text:
+            return reason
+    for kind, reason in KINDS:
+        if isinstance(error, kind):
+            return reason
+    found = _CODE.search(text)
+    return CODES[found[1]] if found else "store.error"
+
+
+def failure(where: str, error: BaseException) -> StoreError:
+    """What an error of the server means for whoever asked, with its reason code in front."""
+    reason = reason_of(error)
+    kind = StoreBusyError if reason in PASSING else StoreError
+    return kind(f"{reason}: {where}: {str(error) or type(error).__name__}{MENDS.get(reason, '')}")

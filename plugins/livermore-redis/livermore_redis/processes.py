@@ -1,0 +1,67 @@
+"""The status rows: one of each process that holds something, one of each that waits, and who holds what."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from livermore_redis.connection import Server
+from livermore_redis.layout import ROLES, Layout
+from livermore_redis.lease import described
+from livermore_redis.log import Ask, End
+
+# A row that nobody has touched for so many seconds is of a process long gone.
+OLDEST_ROW = 86_400.0
+
+
+class Processes:
+    """The rows below one key, by what their processes hold; `owner` is the signature of this one."""
+
+    def __init__(self, server: Server, layout: Layout, owner: str, ask: Ask) -> None:
+        self._server, self._layout, self._ask = server, layout, ask
+        self._waiting = f"standby {json.loads(owner)['id']}"
+
+    async def write(self, roles: Sequence[str], status: Mapping[str, Any]) -> None:
+        """Replace the row of this process."""
+        row = msgspec.json.encode(dict(status) | {"holds": list(roles)})
+        name, key = "+".join(roles) or self._waiting, self._layout.processes
+        await self._ask(lambda: self._server.client.hset(key, name, row))
+
+    async def tidy(self, roles: Collection[str]) -> None:
+        """This process waits no more; nor do those that died of it long ago, and who held these roles has lost them."""
+        oldest = time.time() - OLDEST_ROW
+        gone = [
+            name
+            for name, row in (await self._rows()).items()
+            if row.get("heartbeat_epoch", oldest) < oldest or set(row["holds"]) & set(roles)
+        ]
+        await self._drop([*gone, self._waiting])
+
+    async def leave(self) -> None:
+        """This process waits no more."""
+        await self._drop([self._waiting])
+
+    async def _drop(self, names: Sequence[str]) -> None:
+        key = self._layout.processes
+        await self._ask(lambda: self._server.client.hdel(key, *names))
+
+    async def read(self, ends: Sequence[End]) -> dict[str, Any] | None:
+        """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what."""
+        rows = list((await self._rows()).values())
+        rows.sort(key=lambda row: ("candles" in row["holds"], row.get("heartbeat_epoch", 0.0)), reverse=True)
+        if not rows:
+            return None
+        shards = self._layout.shards
+        holders = {
+            role: sorted({described(end.owner) for end in ends[at : at + shards] if end.owner})
+            for role, at in zip(ROLES, range(0, len(ends), shards), strict=True)
+        }
+        return rows[0] | {"holders": holders, "processes": rows[1:]}
+
+    async def _rows(self) -> dict[str, dict[str, Any]]:
+        found = await self._ask(lambda: self._server.client.hgetall(self._layout.processes))
+        return {name.decode(): msgspec.json.decode(row, type=dict[str, Any]) for name, row in found.items()}
