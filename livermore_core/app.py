@@ -118,7 +118,7 @@ class App:
         async with AsyncExitStack() as stack:
             try:
                 store = await self._open(stack, status)
-                if self._roles == {"values"}:
+                if hasattr(store, "claim") and self._roles == {"values"}:
                     await self._follow_elsewhere(store, self._services, status)
                 await self._run_stages(store, self._services, status)
                 await self._supervised(self._services, status)
@@ -162,7 +162,7 @@ class App:
         await self._services.start("livermore", status.service(store), name="status")
         if hasattr(store, "claim"):
             await self._claim(store, status)
-        if "candles" in self._roles:
+        if not hasattr(store, "claim") or "candles" in self._roles:
             for name in self.settings.followed:
                 client = await open_exchange(stack, self.plugins, self.settings, name, self._report)
                 self.exchanges[name] = self._following(name, client, store)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 import types
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +15,19 @@ from typing import Any
 
 import pytest
 
-from livermore_core import ConfigurationError, Context, ExitCode, LivermoreError, UnavailableError
+from livermore_core import (
+    Batch,
+    ConfigurationError,
+    Context,
+    Event,
+    ExitCode,
+    LivermoreError,
+    Series,
+    SeriesChange,
+    StoreLostError,
+    Trouble,
+    UnavailableError,
+)
 from livermore_core.app import App
 from livermore_core.config import load
 from livermore_core.contributions import Exchange, Store
@@ -494,3 +507,123 @@ def test_an_exchange_that_cannot_be_reached_is_waited_for_said_with_the_mend_and
     assert (row["stage"], row["reasons"]) == ("backfill", {"moon": "exchange.unavailable"})
     assert "livermore doctor" in world.events("exchange.unavailable")[0]["mend"]
     assert "after begins" not in world.order
+
+
+class SharedStore(MemoryStore):
+    """A store in memory that several processes could share: `free` is set once this one may write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+        self.claims: list[tuple[frozenset[str], bool]] = []
+        self.say: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
+        self.trouble = Trouble("store.error", lambda event, fields: self.say(event, fields))
+        self.broken: asyncio.Future[None] = asyncio.Future()
+
+    async def claim(self, roles: frozenset[str], *, wait: bool) -> None:
+        self.claims.append((roles, wait))
+        if not wait and not self.free.is_set():
+            raise StoreHeldError("memory: held by another")
+        await self.free.wait()
+        # As each opening has its own.
+        self.broken = asyncio.get_running_loop().create_future()
+
+    def hurry(self) -> None:
+        self.free.set()
+
+
+async def with_shared(world: World, seconds: float, act: Callable[[SharedStore], None], **options: Any) -> SharedStore:
+    """A run on a shared store of `seconds`; `act` is done to the store after 5 s."""
+    world.store = store = SharedStore()
+    world.stage("stages", backfill=noting(world, "backfill"), ingest=noting(world, "ingest"))
+    asyncio.get_running_loop().call_later(5.0, act, store)
+    await world.life(seconds, **options)
+    return store
+
+
+def test_a_run_stands_by_until_the_shared_store_is_its_own_and_opens_no_exchange_before_P22(world: World) -> None:
+    rows: list[Any] = []
+
+    def let_in(store: SharedStore) -> None:
+        rows.append(store._status)
+        assert world.order == ["store opened"]
+        store.free.set()
+
+    store = run_virtual(with_shared(world, 60.0, let_in))
+    assert store.claims == [(frozenset({"candles", "values"}), True)]
+    assert rows[0]["state"] == "STANDBY"
+    assert world.order[1:4] == ["exchange opened", "backfill begins", "backfill ends"]
+    assert world.events("ready")[0]["seconds"] < 1.0
+
+
+def test_a_run_that_does_not_stand_by_is_refused_P22(world: World) -> None:
+    with pytest.raises(StoreHeldError, match="held by another"):
+        run_virtual(with_shared(world, 60.0, lambda store: None, standby=False))
+    assert "exchange opened" not in world.order
+
+
+def test_a_store_that_forgot_is_read_anew_by_the_same_run_D30(world: World) -> None:
+    def forget(store: SharedStore) -> None:
+        store.broken.set_exception(StoreLostError("store.lost: all of it"))
+
+    def let_in_and_forget(store: SharedStore) -> None:
+        store.free.set()
+        asyncio.get_running_loop().call_later(5.0, forget, store)
+
+    run_virtual(with_shared(world, 60.0, let_in_and_forget))
+    assert world.order.count("backfill ends") == 2
+    assert [fields["cause"] for fields in world.events("store.lost")] == ["store.lost: all of it"]
+    assert len(world.events("ready")) == 2
+    assert world.order.count("store opened") == world.order.count("store closed") == 2
+
+
+def test_a_run_that_was_fenced_ends_with_75_P23(world: World) -> None:
+    def let_in_and_fence(store: SharedStore) -> None:
+        store.free.set()
+        fenced = StoreHeldError("memory: another took over")
+        asyncio.get_running_loop().call_later(5.0, lambda: store.broken.set_exception(fenced))
+
+    with pytest.raises(StoreHeldError, match="another took over") as caught:
+        run_virtual(with_shared(world, 60.0, let_in_and_fence))
+    assert caught.value.exit_code == ExitCode.HELD
+
+
+def test_indicators_apart_wait_for_the_process_that_keeps_the_candles_and_hear_what_it_announces(world: World) -> None:
+    heard: list[str] = []
+
+    async def listen(context: Context) -> None:
+        moon = context.exchange("moon")
+        assert (moon.name, moon.symbols, moon.timeframes) == ("moon", ("A-USD",), ("1m",))
+
+        async def service(ready: Ready) -> None:
+            with context.subscribe() as announced:
+                ready()
+                while True:
+                    heard.extend(event.kind for event in await announced.get())
+
+        await context.start(service, name="listener")
+
+    world.stage("indicators", indicators=listen)
+
+    def other_process(store: SharedStore) -> None:
+        store.free.set()
+        moon = {"name": "moon", "symbols": ["A-USD"], "timeframes": ["1m"]}
+        row = {"state": "LIVE", "exchanges": [moon], "holds": ["candles"], "heartbeat_epoch": time.time()}
+        store.write_status = nobody  # type: ignore[method-assign]
+        change = SeriesChange(series=Series("moon", "A-USD", "1m"), covered=[(0, 60)])
+        gap = Event(kind="candle.gap", exchange="moon", symbol="A-USD", timeframe="1m", time=60, until=120)
+        batch = Batch(changes=[change], events=[gap])
+        loop = asyncio.get_running_loop()
+        loop.call_later(3.0, setattr, store, "_status", row)
+        loop.call_later(9.0, lambda: tasks.append(loop.create_task(store.transact(batch))))
+
+    tasks: list[Any] = []
+
+    async def nobody(row: Any) -> None:
+        return None
+
+    store = run_virtual(with_shared(world, 20.0, other_process, stages=("indicators",)))
+    assert store.claims == [(frozenset({"values"}), True)]
+    assert heard == ["candle.gap"]
+    assert "exchange opened" not in world.order
+    assert [fields["reason"] for fields in world.events("ingest.present")] == ["ingest.absent"]
