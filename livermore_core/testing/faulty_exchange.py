@@ -250,7 +250,7 @@ class FaultyExchange(MemoryExchange):
 
     def _notice_mute(self, symbol: str, sent: int) -> None:
         """A symbol that was just heard of misses a trade so old that it has been asked for, unless REST fails too."""
-        times = self._times[symbol]
+        times = self._streamed[symbol].times
         if not 0 < sent < self._count(symbol) or len(self._active) > 1:
             return
         age, before = self.now() - times[sent], times[sent] - times[sent - 1]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from livermore_core.errors import PermanentError, TransientError, UnknownSymbolError
 from livermore_core.exchange.protocol import Heartbeat, Lost, Message, Page, Product, Subscribed
@@ -14,6 +17,14 @@ SNAPSHOT = 100
 WIDTHS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
 
 Row = tuple[int, float, float, float, float, float]
+
+
+class Tape(NamedTuple):
+    """The trades of a market, one after the other."""
+
+    times: array[float]
+    prices: array[float]
+    sizes: array[float]
 
 
 class MemoryExchange:
@@ -46,11 +57,12 @@ class MemoryExchange:
         self._failing: set[str] = set()
         self._factors: dict[str, dict[int, float]] = {}
         self._cut: asyncio.Event | None = None
-        self._times: dict[str, list[float]] = {}
-        self._prices: dict[str, list[tuple[float, float]]] = {}
+        self._streamed = {
+            symbol: _tape(f"{seed}:{position}", mean, start - history, until)
+            for position, (symbol, mean) in enumerate(markets.items())
+        }
+        self._true = dict(self._streamed)
         self._rows: dict[tuple[str, str], list[Row]] = {}
-        for position, (symbol, mean) in enumerate(markets.items()):
-            self._generate(symbol, mean, start - history, until, random.Random(f"{seed}:{position}"))
 
     # ---- the protocol ----
 
@@ -58,8 +70,8 @@ class MemoryExchange:
         """The markets, most active first."""
         self._check_up()
         return [
-            Product(symbol=symbol, quote_volume=float(len(times)), aliases=(f"{symbol}C",))
-            for symbol, times in self._times.items()
+            Product(symbol=symbol, quote_volume=float(len(tape.times)), aliases=(f"{symbol}C",))
+            for symbol, tape in self._streamed.items()
         ]
 
     async def time(self) -> float:
@@ -138,7 +150,7 @@ class MemoryExchange:
         ended = bisect_left(rows, (int(moment - width) + 1,), first, last)
         told = rows[first:ended]
         if ended < last:  # what there is so far of the bucket in progress
-            begun, times = rows[ended][0], self._times[symbol]
+            begun, times = rows[ended][0], self._true[symbol].times
             told += self._summed(symbol, width, bisect_left(times, begun), bisect_right(times, moment))
         return told
 
@@ -146,19 +158,21 @@ class MemoryExchange:
         """Every bucket of a series, those still to come included."""
         found = self._rows.get((symbol, timeframe))
         if found is None:
-            found = self._summed(symbol, WIDTHS[timeframe], 0, len(self._times[symbol]))
+            found = self._summed(symbol, WIDTHS[timeframe], 0, len(self._true[symbol].times))
             self._rows[symbol, timeframe] = found
         return found
 
     def _summed(self, symbol: str, width: int, first: int, last: int) -> list[Row]:
-        times, prices, factors = self._times[symbol], self._prices[symbol], self._factors.get(symbol, {})
-        trades: dict[int, list[tuple[float, float]]] = {}
-        for position in range(first, last):
-            price, size = prices[position]
-            size *= factors.get(position, 1.0)
-            if size:
-                trades.setdefault(int(times[position] // width) * width, []).append((price, size))
-        return [_row(time, made) for time, made in sorted(trades.items())]
+        """The rows of the trades from `first` to before `last`."""
+        times, prices, sizes = self._true[symbol]
+        rows = []
+        while first < last:
+            time = int(times[first] // width) * width
+            after = bisect_left(times, time + width, first, last)
+            made = prices[first:after]
+            rows.append((time, made[0], max(made), min(made), made[-1], sum(sizes[first:after])))
+            first = after
+        return rows
 
     # ---- faults ----
 
@@ -181,13 +195,20 @@ class MemoryExchange:
 
     def revise(self, symbol: str, start: int, end: int, factor: float) -> None:
         """From now on the trades of [start, end) have `factor` times the size that was streamed; 0: they are void."""
-        times = self._times[symbol]
+        times, prices, sizes = self._streamed[symbol]
         changed = range(bisect_left(times, start), bisect_left(times, end))
-        self._factors.setdefault(symbol, {}).update(dict.fromkeys(changed, factor))
+        factors = self._factors.setdefault(symbol, {})
+        factors.update(dict.fromkeys(changed, factor))
+        kept = [position for position in range(len(times)) if factors.get(position, 1.0)]
+        self._true[symbol] = Tape(
+            array("d", [times[position] for position in kept]),
+            array("d", [prices[position] for position in kept]),
+            array("d", [sizes[position] * factors.get(position, 1.0) for position in kept]),
+        )
         self._rows = {series: rows for series, rows in self._rows.items() if series[0] != symbol}
 
     def _check_page(self, symbol: str, timeframe: str, start: int, end: int) -> None:
-        if symbol not in self._times:
+        if symbol not in self._streamed:
             raise UnknownSymbolError(f"{symbol}: unknown")
         if (end - start) // WIDTHS[timeframe] > 300:
             raise PermanentError("too many candles asked for")
@@ -197,31 +218,27 @@ class MemoryExchange:
             raise TransientError("connection refused")
 
     def _count(self, symbol: str) -> int:
-        return bisect_right(self._times[symbol], self.now())
+        return bisect_right(self._streamed[symbol].times, self.now())
 
     def _trades(self, symbol: str, first: int, last: int) -> Iterator[Message]:
         from livermore_core.market.trade import Trade
 
-        times, prices = self._times[symbol], self._prices[symbol]
+        times, prices, sizes = self._streamed[symbol]
         for position in range(first, last):
-            price, size = prices[position]
-            yield Trade(symbol, 1000 + position, price, size, times[position])
-
-    def _generate(self, symbol: str, mean: float, since: float, until: float, chance: random.Random) -> None:
-        times: list[float] = []
-        prices: list[tuple[float, float]] = []
-        moment, price = since, 100.0
-        while True:
-            moment += chance.expovariate(1.0 / mean)
-            if moment >= until:
-                break
-            price = max(1.0, price * (1.0 + chance.gauss(0.0, 0.0005)))
-            times.append(round(moment) if chance.random() < 0.05 else round(moment, 6))
-            prices.append((round(price, 2), round(chance.uniform(0.001, 2.0), 8)))
-            moment = max(moment, times[-1])
-        self._times[symbol], self._prices[symbol] = times, prices
+            yield Trade(symbol, 1000 + position, prices[position], sizes[position], times[position])
 
 
-def _row(time: int, trades: list[tuple[float, float]]) -> Row:
-    prices = [price for price, _ in trades]
-    return time, prices[0], max(prices), min(prices), prices[-1], sum(size for _, size in trades)
+# Tests run in the same markets again and again; nobody changes a tape.
+@lru_cache(maxsize=24)
+def _tape(seed: str, mean: float, since: float, until: float) -> Tape:
+    chance, tape = random.Random(seed), Tape(array("d"), array("d"), array("d"))
+    moment, price = since, 100.0
+    while True:
+        moment += chance.expovariate(1.0 / mean)
+        if moment >= until:
+            return tape
+        price = max(1.0, price * (1.0 + chance.gauss(0.0, 0.0005)))
+        tape.times.append(round(moment) if chance.random() < 0.05 else round(moment, 6))
+        tape.prices.append(round(price, 2))
+        tape.sizes.append(round(chance.uniform(0.001, 2.0), 8))
+        moment = max(moment, tape.times[-1])
