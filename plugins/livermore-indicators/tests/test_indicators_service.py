@@ -29,7 +29,8 @@ VALUE, CORRECTED, PREVIEW = "indicator.value", "indicator.corrected", "indicator
 
 
 def market(seed: int, hours: float) -> MemoryExchange:
-    return MemoryExchange(MARKETS, start=START, history=3 * 86_400, until=START + (hours + 1) * 3600, seed=seed)
+    until = START + (hours + 1) * 3600
+    return MemoryExchange(MARKETS, start=START, history=3 * 86_400, until=until, seed=seed, beat=1.0)
 
 
 def following(client: MemoryExchange, store: MemoryStore) -> object:
