@@ -19,12 +19,12 @@ from livermore_core.context import Context
 from livermore_core.errors import StoreError
 from livermore_core.market.proof import EMPTY_DELAY
 from livermore_core.market.series import Series
-from livermore_core.store.sqlite import SqliteStore, open_store
+from livermore_core.store.sqlite import SqliteStore
 from livermore_core.testing.checker import Violation, check, compared
 from livermore_core.testing.evidence import SETTLED, Evidence, Reference, look
 from livermore_core.testing.faults import Fault, fault_schedule, to_text
 from livermore_core.testing.faulty_exchange import FaultyExchange
-from livermore_core.testing.inline_executor import InlineExecutor
+from livermore_core.testing.inline_store import inline_store
 from livermore_core.testing.simulated_process import TIMEFRAMES, Journal, Process
 from livermore_core.testing.virtual_time import VirtualTimeLoop, run_virtual
 from livermore_core.testing.voice_checks import STOPPING
@@ -194,7 +194,7 @@ class _Run:
 
     async def _live(self) -> None:
         url = f"sqlite:///{self._folder / 'store.sqlite'}"
-        async with open_store(url, executor=InlineExecutor()) as store:
+        async with inline_store(url) as store:
             self._store = store
             process = self._alive = Process(self.exchange, store, self._places, self.journal, self.previews)
             try:

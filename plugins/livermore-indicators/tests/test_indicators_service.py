@@ -16,9 +16,8 @@ from msgspec import structs
 from livermore_core import Batch, Candle, Event, Indicator, IndicatorValue, Series, SeriesChange, SeriesHost, StoreError
 from livermore_core.bus import BOUND
 from livermore_core.indicators.host import HORIZON
-from livermore_core.store.sqlite import open_store
 from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
-from livermore_core.testing.inline_executor import InlineExecutor
+from livermore_core.testing.inline_store import inline_store
 
 START = 1_704_270_034.0
 MARKETS = {"AAA-USD": 2.0, "BBB-USD": 30.0, "CCC-USD": 200.0}
@@ -137,7 +136,7 @@ def test_a_restart_goes_on_bit_for_bit_sums_without_end_included_S10(history: in
         own = {"indicators": {name: {} for name in EVERY_KIND}, "indicator_types": EVERY_KIND, "empty_buckets": empty}
         for _ in range(2 if pause else 1):
             async with (
-                open_store(url, executor=InlineExecutor()) as store,
+                inline_store(url) as store,
                 harness(client, store, timeframes=frames, backfill_timeframes=frames, **own) as found,
             ):
                 await stages(found)
