@@ -43,9 +43,13 @@ MARKETS = {"AAA-USD": 2.0, "BBB-USD": 30.0, "EEE-USD": 40_000.0}
 
 
 def exchange(
-    hours: float, kind: type[MemoryExchange] = MemoryExchange, start: float = START, markets: dict[str, float] = MARKETS
+    hours: float,
+    kind: type[MemoryExchange] = MemoryExchange,
+    start: float = START,
+    markets: dict[str, float] = MARKETS,
+    beat: float = 1.0,
 ) -> Any:
-    return kind(markets, start=start, history=12 * HOUR, until=start + (hours + 1) * HOUR, seed=3)
+    return kind(markets, start=start, history=12 * HOUR, until=start + (hours + 1) * HOUR, seed=3, beat=beat)
 
 
 def following(client: Any, store: Any, **more: Any) -> Any:
@@ -203,7 +207,7 @@ class HeldStore(MemoryStore):
 
 def test_a_store_that_takes_minutes_holds_up_neither_the_feed_nor_the_truth_W35_D16_E4() -> None:
     async def held() -> tuple[int, int, int, int, int]:
-        client, store = exchange(1.0), HeldStore()
+        client, store = exchange(1.0, beat=0.25), HeldStore()
         async with following(client, store) as found:
             with found.context.subscribe({CLOSED}) as heard:
                 await found.live()

@@ -16,8 +16,8 @@ from livermore_core.market.events import BACKFILLED, CLOSED, GAP, HEALED, REVISE
 from livermore_core.market.proof import RECHECK_DELAY
 from livermore_core.market.timeframe import WIDTHS
 from livermore_core.status import Status
-from livermore_core.store.sqlite import open_store
-from livermore_core.testing import Harness, InlineExecutor, MemoryExchange, MemoryStore, harness, run_virtual
+from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
+from livermore_core.testing.inline_store import inline_store
 
 # Not on any boundary: 2024-01-03 08:20:34 UTC.
 START = 1_704_270_034.0
@@ -25,8 +25,11 @@ DAY = 86_400.0
 MARKETS = {"AAA-USD": 1.5, "BBB-USD": 20.0, "CCC-USD": 90.0, "DDD-USD": 900.0, "EEE-USD": 40_000.0}
 
 
-def exchange(seed: int, hours: float, lag: float = 0.0, markets: dict[str, float] = MARKETS) -> MemoryExchange:
-    return MemoryExchange(markets, start=START, history=4 * DAY, until=START + (hours + 2) * 3600, seed=seed, lag=lag)
+def exchange(
+    seed: int, hours: float, lag: float = 0.0, markets: dict[str, float] = MARKETS, beat: float = 1.0
+) -> MemoryExchange:
+    until = START + (hours + 2) * 3600
+    return MemoryExchange(markets, start=START, history=4 * DAY, until=until, seed=seed, lag=lag, beat=beat)
 
 
 def differences(found: Harness, client: MemoryExchange, store_rows: dict[Series, dict[int, tuple[float, ...]]]) -> int:
@@ -153,7 +156,7 @@ def test_the_real_store_on_virtual_time_is_true_and_keeps_what_it_said_S1_S8(tmp
 
     async def first() -> None:
         client = exchange(12, 3.0, 20.0)
-        async with open_store(url, executor=InlineExecutor()) as store, harness(client, store, depth=60) as found:
+        async with inline_store(url) as store, harness(client, store, depth=60) as found:
             await found.live()
             for fault in (client.cut, lambda: client.drop("AAA-USD", 7), client.cut):
                 fault()
@@ -162,7 +165,7 @@ def test_the_real_store_on_virtual_time_is_true_and_keeps_what_it_said_S1_S8(tmp
             check_order(await announced(store))
 
     async def reopened() -> int:
-        async with open_store(url, executor=InlineExecutor()) as store:
+        async with inline_store(url) as store:
             events = await announced(store)
             for event in events:
                 if event.kind in (CLOSED, HEALED):
@@ -199,7 +202,7 @@ def test_a_restart_asks_only_for_what_is_missing_S11() -> None:
 
 def test_the_backfill_takes_the_newest_candles_H1_I3() -> None:
     async def depth() -> dict[str, list[int]]:
-        client = exchange(9, 1.0)
+        client = exchange(11, 1.0)
         async with harness(client, MemoryStore(), depth=100) as found:
             await found.following.backfill(found.context)
             times = {}
@@ -266,7 +269,7 @@ def test_a_symbol_so_busy_that_its_last_trade_is_always_on_its_way_is_found_mute
 
 def test_that_no_trade_came_does_not_take_back_what_rest_has_told_W06_S1() -> None:
     async def closed_twice() -> tuple[int, int]:
-        client = exchange(16, 1.0)
+        client = exchange(11, 1.0)
         async with harness(client, MemoryStore(), depth=60) as found:
             await found.live()
             client.silence("AAA-USD")
@@ -285,7 +288,7 @@ def test_that_no_trade_came_does_not_take_back_what_rest_has_told_W06_S1() -> No
 @pytest.mark.parametrize("mean", [0.5, 5.0])
 def test_a_busy_symbol_whose_last_trade_is_always_young_is_found_muted_at_once_W09_H4(mean: float) -> None:
     async def muted() -> list[tuple[float, str, str]]:
-        client = exchange(15, 0.2, markets={"AAA-USD": mean, "DDD-USD": 900.0})
+        client = exchange(15, 0.2, markets={"AAA-USD": mean, "DDD-USD": 900.0}, beat=0.25)
         async with harness(client, MemoryStore(), depth=20, timeframes=("1m", "5m")) as found:
             await found.live()
             client.silence("AAA-USD")
@@ -352,7 +355,7 @@ def test_a_restart_while_nothing_happens_changes_and_announces_nothing_S11(tmp_p
     async def both() -> list[object]:
         client = Held(MARKETS, start=START, history=4 * DAY, until=START + 7200, seed=12)
         ends: list[object] = []
-        async with open_store(f"sqlite:///{tmp_path / 'store.sqlite'}", executor=InlineExecutor()) as store:
+        async with inline_store(f"sqlite:///{tmp_path / 'store.sqlite'}") as store:
             for _ in range(2):
                 async with harness(client, store) as found:
                     await found.live()
@@ -372,7 +375,7 @@ def test_a_restart_while_nothing_happens_changes_and_announces_nothing_S11(tmp_p
 
 def test_an_exchange_that_is_down_at_the_start_is_waited_for_R05() -> None:
     async def late() -> list[str]:
-        client = exchange(10, 1.0)
+        client = exchange(11, 1.0)
         client.down = True
         asyncio.get_running_loop().call_later(3600, setattr, client, "down", False)
         async with harness(client, MemoryStore(), depth=60) as found:
@@ -438,7 +441,7 @@ def test_a_run_that_was_not_asked_to_ingest_lacks_no_feed() -> None:
 
 def test_a_want_that_joins_another_keeps_the_later_moment_and_the_higher_priority() -> None:
     async def joined() -> tuple[list[tuple[int, int, int, float]], str | None]:
-        client = exchange(1, 1.0)
+        client = exchange(11, 1.0)
         async with harness(client, MemoryStore()) as found:
             healer = found.following.healer
             await found.following.recorder.load(["AAA-USD"])
@@ -459,7 +462,7 @@ def test_a_want_that_joins_another_keeps_the_later_moment_and_the_higher_priorit
 
 def test_gaps_tell_when_a_failed_request_is_tried_again() -> None:
     async def failing() -> list[str | None]:
-        client = exchange(2, 1.0)
+        client = exchange(11, 1.0)
         async with harness(client, MemoryStore()) as found:
             await found.live()
             client.fail("AAA-USD")
