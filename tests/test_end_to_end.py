@@ -18,6 +18,8 @@ from livermore_core.testing import Program
 
 SEED = 20240103
 TWO_HOURS = 7200.0
+# A market that is made in a moment.
+YOUNG = ("--days", "5")
 
 
 class Simulated:
@@ -59,7 +61,7 @@ async def simulated(*arguments: str) -> AsyncIterator[Simulated]:
 @pytest.mark.parametrize("market", ["recorded", "synthetic"])
 async def test_two_hours_equal_the_truth_S1_S2(market: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     print(f"seed {SEED}")
-    source = ["--products", "12"]
+    source = ["--products", "12", "--days", "15"]
     if market == "recorded":
         source = ["--data", str(request.getfixturevalue("shared_data") / "market")]
     url = f"sqlite:///{tmp_path}/store.sqlite"
@@ -81,7 +83,7 @@ LIQUID = 14
 
 async def test_a_start_with_25_symbols_goes_in_order_and_is_never_refused_L3_R03(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
-    async with simulated("--products", "25", "--speed", "30") as exchange:
+    async with simulated("--products", "25", "--speed", "30", "--days", "26") as exchange:
         async with Program("start", "--store", url, "--log-format", "json", env=exchange.env) as livermore:
             await livermore.event("stage.started", count=2, within=180)
             async with open_reader(url) as store:
@@ -134,7 +136,7 @@ async def test_ten_sigkills_lose_nothing_that_was_read_S8_E4_V3_P05_P06_P20(tmp_
     chance = random.Random(SEED)
     url = f"sqlite:///{tmp_path}/store.sqlite"
     reader = Reader(url)
-    async with simulated("--products", "6", "--speed", "120", "--quirks", "all") as exchange:
+    async with simulated("--products", "6", "--speed", "120", "--quirks", "all", *YOUNG) as exchange:
         env = {**exchange.env, "LIVERMORE_EXCHANGES__COINBASE__REQUESTS_PER_SECOND": "10"}
         for kill in range(10):
             async with Program("start", "--store", url, "--log-format", "json", env=env) as livermore:
@@ -164,7 +166,7 @@ async def test_ten_sigkills_lose_nothing_that_was_read_S8_E4_V3_P05_P06_P20(tmp_
 async def test_an_unknown_symbol_among_good_ones_is_named_and_the_good_ones_run_C06_R24(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     wishes = [each for name in ("BTC-USD", "BCT-USD", "ETH-USDC") for each in ("--symbol", name)]
-    async with simulated("--products", "3") as exchange:
+    async with simulated("--products", "3", *YOUNG) as exchange:
         arguments = ("start", "--store", url, "--timeframe", "5m", "--until-ready", *wishes)
         async with Program(*arguments, env=exchange.env) as livermore:
             unknown = await livermore.event("symbol.unknown")
@@ -176,7 +178,7 @@ async def test_an_unknown_symbol_among_good_ones_is_named_and_the_good_ones_run_
 
 
 async def test_all_symbols_unknown_ends_with_78_C06(tmp_path: Path) -> None:
-    async with simulated("--products", "1") as exchange:
+    async with simulated("--products", "1", *YOUNG) as exchange:
         arguments = ("start", "--store", f"sqlite:///{tmp_path}/store.sqlite", "--symbol", "BCT-USD")
         async with Program(*arguments, env=exchange.env) as livermore:
             assert await livermore.ended() == 78
@@ -204,7 +206,10 @@ async def test_an_exchange_out_of_reach_is_said_plainly_and_given_up_only_when_a
 
 async def test_two_instances_on_one_store_V6_P22_SI09(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
-    async with simulated("--products", "2") as exchange, Program("start", "--store", url, env=exchange.env) as first:
+    async with (
+        simulated("--products", "2", *YOUNG) as exchange,
+        Program("start", "--store", url, env=exchange.env) as first,
+    ):
         await first.event("ready")
         async with Program("start", "--store", url, env=exchange.env) as second:
             assert await second.ended() == 75
@@ -217,7 +222,7 @@ async def test_two_instances_on_one_store_V6_P22_SI09(tmp_path: Path) -> None:
 
 async def test_the_store_is_verified_beside_the_process_that_writes_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
-    async with simulated("--products", "2", "--speed", "60", "--quirks", "all") as exchange:
+    async with simulated("--products", "2", "--speed", "60", "--quirks", "all", *YOUNG) as exchange:
         async with Program("start", "--store", url, env=exchange.env) as livermore:
             await livermore.event("ready")
             async with Program("verify", "--store", url, env=exchange.env) as verify:
@@ -229,7 +234,7 @@ async def test_the_store_is_verified_beside_the_process_that_writes_it(tmp_path:
 
 async def test_a_second_start_with_time_held_still_asks_for_no_candle_S11(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.sqlite"
-    async with simulated("--products", "4", "--speed", "60") as exchange:
+    async with simulated("--products", "4", "--speed", "60", *YOUNG) as exchange:
         for _ in range(2):
             before = (await exchange.state())["candle_requests"]
             async with Program("start", "--store", url, env=exchange.env) as livermore:

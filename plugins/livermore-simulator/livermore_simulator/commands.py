@@ -81,6 +81,7 @@ class Number(click.FloatRange):
 @click.option("--speed", type=Number(0, FASTEST), default=1.0, show_default=True, help="0 holds time still.")
 @click.option("--start", type=Moment(), help="Exchange time to start at (ISO 8601).")
 @click.option("--products", type=int, default=12, show_default=True, help="Synthetic products.")
+@click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="Of synthetic history.")
 @click.option("--quirks", type=click.Choice(list(QUIRKS)), default="default", show_default=True)
 @click.option(
     "--faults",
@@ -97,12 +98,13 @@ def simulate(
     speed: float,
     start: float | None,
     products: int,
+    days: int,
     quirks: str,
     faults: str | list[Fault] | None,
     latency: float,
 ) -> None:
     """Run a simulated exchange on loopback that speaks Coinbase's REST and WebSocket protocol."""
-    market, begin = _market(directory, period, seed, start, products)
+    market, begin = _market(directory, period, seed, start, products, days)
     planned = drawn(seed, list(market.products)) if isinstance(faults, str) else faults or []
     unknown = unmeant(planned, market.products)
     if unknown:
@@ -117,12 +119,14 @@ def _say(line: str) -> None:
     click.echo(f"fault      {line}")
 
 
-def _market(directory: Path | None, period: str, seed: int, start: float | None, products: int) -> tuple[Market, float]:
+def _market(
+    directory: Path | None, period: str, seed: int, start: float | None, products: int, days: int
+) -> tuple[Market, float]:
     """The market asked for and when it begins. Raises click.BadParameter."""
     if directory is None:
         begin = datetime.now(UTC).timestamp() if start is None else start
         try:
-            return SyntheticMarket(products, start=begin, seed=seed), begin
+            return SyntheticMarket(products, start=begin, seed=seed, days=days), begin
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--products") from None
     try:
