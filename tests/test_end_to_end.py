@@ -16,6 +16,7 @@ from livermore_simulator import compare
 from livermore_core import Event, open_reader
 from livermore_core.testing import Program
 
+pytestmark = pytest.mark.long
 SEED = 20240103
 TWO_HOURS = 7200.0
 # A market that is made in a moment.

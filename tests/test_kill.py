@@ -12,6 +12,7 @@ import pytest
 
 from livermore_core.store.sqlite import open_store
 
+pytestmark = pytest.mark.long
 HERE = Path(__file__).parent
 SEED = 1
 CREATE = """

@@ -58,6 +58,7 @@ def test_each_fault_alone_heals_H5_S1_S2_S3_S9_E1_E2_E5_I2(kind: str) -> None:
     assert outcome.compared > 2_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 19, 1003])
 def test_a_storm_heals(seed: int) -> None:
     """These seeds once found a hole that nobody asked for, a doubt without end, and a service that died."""
