@@ -9,7 +9,8 @@ from redis import exceptions
 
 from livermore_core import StoreBusyError, StoreError
 
-CREDENTIALS, READONLY, TLS = "store.credentials", "store.readonly", "tls.invalid"
+CREDENTIALS, READONLY = "store.credentials", "store.readonly"
+TLS, TIMEOUT, OTHER = "tls.invalid", "store.timeout", "store.error"
 # Reason codes, by the kind of an error; some are kinds of others.
 KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (exceptions.AuthenticationError, CREDENTIALS),
@@ -22,9 +23,10 @@ KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (exceptions.ClusterError, "store.unavailable"),
     (exceptions.TryAgainError, "store.unavailable"),
     (exceptions.RedisClusterException, "store.unavailable"),
-    (exceptions.TimeoutError, "store.timeout"),
+    (exceptions.TimeoutError, TIMEOUT),
     (exceptions.ConnectionError, "store.unavailable"),
-    (TimeoutError, "store.timeout"),
+    (TimeoutError, TIMEOUT),
+    (ssl.SSLError, TLS),
     (OSError, "store.unavailable"),
 )
 # The same by what the text of an answer says: where a script met it, there is nothing else.
@@ -50,7 +52,7 @@ PHRASES = {
 }
 _CODE = re.compile(rf"(?:^|[ -])({'|'.join(CODES)}) ")
 # What passes, so that the same is worth asking again.
-PASSING = {CREDENTIALS, READONLY, TLS, "store.loading", "store.busy", "store.unavailable", "store.timeout"}
+PASSING = {CREDENTIALS, READONLY, TLS, "store.loading", "store.busy", "store.unavailable", TIMEOUT}
 # What will not have passed in the few seconds that somebody waits.
 LASTING = {CREDENTIALS, TLS}
 MENDS = {
@@ -63,10 +65,14 @@ ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
 
 def reason_of(error: BaseException) -> str:
-    """The reason code of an error."""
+    """The reason code of an error, or of what it stands for: what fails while connecting comes wrapped."""
+    cause = error.__cause__ or error.__context__
+    reason = reason_of(cause) if cause is not None else OTHER
+    return reason if reason != OTHER else _own_reason(error)
+
+
+def _own_reason(error: BaseException) -> str:
     text = str(error)
-    if isinstance(error.__cause__ or error.__context__ or error, ssl.SSLError):
-        return TLS
     for phrase, reason in PHRASES.items():
         if phrase in text:
             return reason
@@ -74,7 +80,7 @@ def reason_of(error: BaseException) -> str:
         if isinstance(error, kind):
             return reason
     found = _CODE.search(text)
-    return CODES[found[1]] if found else "store.error"
+    return CODES[found[1]] if found else OTHER
 
 
 def failure(where: str, error: BaseException) -> StoreError:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import redis
 from redis import exceptions
 
 from livermore_redis.connection import Server
 
 OLDEST = (6, 2)
+# Before 4.5.4 an answer could reach whoever asked next.
+OLDEST_CLIENT = (6, 4)
+CLIENT = redis.__version__
 Advice = tuple[str, str]
 
 
@@ -17,16 +21,21 @@ async def advice(server: Server) -> list[Advice]:
     try:
         said = await server.client.info()
     except exceptions.NoPermissionError:
-        return [("warn", "the user may not ask INFO: nobody can tell whether it evicts, or keeps anything on disk")]
-    return [_version(said), _eviction(said), _persistence(said)]
+        unknown = "the user may not ask INFO: nobody can tell whether it evicts, or keeps anything on disk"
+        return [_version("redis-py", CLIENT, OLDEST_CLIENT), ("warn", unknown)]
+    return [
+        _version("redis-py", CLIENT, OLDEST_CLIENT),
+        _version("Redis", str(said.get("redis_version", "0")), OLDEST),
+        _eviction(said),
+        _persistence(said),
+    ]
 
 
-def _version(said: dict[str, Any]) -> Advice:
-    text = str(said.get("redis_version", "0"))
+def _version(what: str, text: str, oldest: tuple[int, ...]) -> Advice:
     found = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
-    if found < OLDEST:
-        return "fail", f"Redis {text} is too old; 6.2 is the least"
-    return "ok", f"{'Valkey' if 'valkey_version' in said else 'Redis'} {said.get('valkey_version', text)}"
+    if found < oldest:
+        return "fail", f"{what} {text} is too old; {'.'.join(str(part) for part in oldest)} is the least"
+    return "ok", f"{what} {text}"
 
 
 def _eviction(said: dict[str, Any]) -> Advice:

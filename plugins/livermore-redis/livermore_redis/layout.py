@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zlib import crc32
+from functools import cache
+from hashlib import blake2b
 
 from livermore_core import Series
 
@@ -27,7 +28,7 @@ class Layout:
 
     def shard(self, symbol: str) -> int:
         """The shard of a symbol: all its timeframes are together."""
-        return crc32(symbol.encode()) % self.shards
+        return _hash(symbol) % self.shards
 
     def stream(self, series: Series, role: str) -> int:
         """The stream that tells of a series."""
@@ -69,6 +70,12 @@ class Layout:
 
     def _tag(self, stream: int) -> str:
         return f"{self.prefix}:{{{stream % self.shards}}}"
+
+
+@cache
+def _hash(symbol: str) -> int:
+    """The same in every process, and spread well however alike the symbols are."""
+    return int.from_bytes(blake2b(symbol.encode(), digest_size=8).digest())
 
 
 def series_of(text: bytes) -> Series:

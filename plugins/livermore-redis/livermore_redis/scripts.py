@@ -143,7 +143,7 @@ return out
 """
 
 # Keep the newest ARGV[5] rows shown; ARGV[4] is the series, ARGV[6] its width. Coverage before them goes with them,
-# and what is left of it is told.
+# and what is left of it is told. The first write is one that a full server takes.
 TRIM = (
     _WHOLE
     + """
@@ -165,6 +165,7 @@ for _, block in ipairs(found) do
         edge = (block * 64 + string.byte(data, at)) * width
         if at > 1 then
           gone = gone + (at - 1) / 46
+          redis.call('HDEL', KEYS[2], field)
           redis.call('HSET', KEYS[2], field, string.sub(data, at))
         end
         break

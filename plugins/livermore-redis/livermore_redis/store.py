@@ -42,6 +42,7 @@ EVENTS_KEPT = 10_000
 # How long a reader asks a server that cannot answer. A writer has nothing better to do.
 READER_PATIENCE = 5.0
 LAST_PATIENCE = 1.0
+CANCEL_EVERY = 0.2
 # How often the server is looked at, in renewals of the lease.
 LOOK_EVERY = 10
 # Beyond every block.
@@ -219,11 +220,12 @@ class RedisStore:
 
     async def close(self) -> None:
         """Write no more, and let others in."""
-        tasks = [task for task in (self._writing, self._keeping) if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        pending = {task for task in (self._writing, self._keeping) if task is not None}
+        while pending:
+            # Again and again: a cancellation may meet what takes it for the end of its own time.
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_EVERY)
         self.trouble.drop()
         self._patience = min(self._patience, LAST_PATIENCE)
         with suppress(*ERRORS, StoreError):
