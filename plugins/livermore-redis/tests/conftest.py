@@ -15,3 +15,17 @@ async def server() -> AsyncIterator[RedisServer]:
         pytest.skip(WHERE)
     async with running(persistent=True) as started:
         yield started
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a server."""
+    monkeypatch.setattr("livermore_redis.store.PATIENCE", 0.3)
+    monkeypatch.setattr("livermore_redis.store.READER_PATIENCE", 0.3)
+
+
+@pytest.fixture
+def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease is renewed, and the server looked at, all the time."""
+    monkeypatch.setattr("livermore_redis.store.RENEW_EVERY", 0.02)
+    monkeypatch.setattr("livermore_redis.store.LOOK_EVERY", 1)
