@@ -67,6 +67,15 @@ def test_a_storm_heals(seed: int) -> None:
     assert outcome.compared > 11_000
 
 
+def test_a_value_whose_candle_is_withdrawn_and_read_anew_across_a_restart_is_corrected_I4_V3() -> None:
+    """The market is muted over the end of a 5m bucket; the process ends once that is known and before it is healed."""
+    faults = [
+        Fault(at=810.0, kind="ws.mute", symbol="P01-USD", lasts=200.0),
+        Fault(at=921.0, kind="process.restart", amount=400.0),
+    ]
+    assert run(8, 0.6, faults=faults, markets={"P01-USD": MARKETS["P01-USD"]}).violations == []
+
+
 def test_one_product_of_fifty_that_goes_silent_is_healed_without_a_reconnect_loop_W06_W09() -> None:
     markets = {f"Q{number:02}-USD": 2000.0 + number for number in range(49)} | {"MUTED-USD": 20.0}
     outcome = run(3, 0.9, faults=[Fault(at=FIRST, kind="ws.mute", symbol="MUTED-USD", lasts=2000.0)], markets=markets)

@@ -128,25 +128,45 @@ class IndicatorCalculationService:
         self._doubted[series] = intervals[-1][1] if intervals else 0
         for host in self._hosts[series]:
             values: list[IndicatorValue] = []
+            changed: Sequence[Range] = ()
             if intervals:
                 reason = memory.resume(series, host, self._identities[host.name])
                 changed, known = memory.changed(series, host), _around(host, intervals)
                 reason = reason or (host.needs_rebuild(known, changed) if host.fed_from else None)
                 anew += [(host.name, reason)] if reason else []
                 values = await self._fed(series, host, known, changed)
+                # What is older than all that was fed changed no value, unless it asked for a rebuild.
+                changed = [each for each in changed if reason or each[1] > host.fed_from]
                 if known != intervals[-1]:
                     self._withhold(series, intervals[-1][1])
-            # What was told before this run is not told once more, should its candle not be known yet.
-            newest = memory.told[series].get(host.name)
-            if newest is not None and (not values or newest.time > values[-1].time):
-                values = [*values, structs.replace(newest, state=None, cursor="")]
-            revisions = memory.revisions(series, host.name)
-            for value in values:
-                revised = structs.replace(value, revision=revisions.get(value.time, value.revision))
-                self._told.note(series, host, revised)
-            if values:
-                work.latest(series, revised, host)
+            self._warmed(series, host, values, changed, memory, work)
         return anew
+
+    def _warmed(
+        self,
+        series: Series,
+        host: SeriesHost,
+        values: list[IndicatorValue],
+        changed: Sequence[Range],
+        memory: Memory,
+        work: Work,
+    ) -> None:
+        """Store the newest value, and correct what was told of candles that changed while nobody listened."""
+        newest, revisions = memory.told[series].get(host.name), memory.revisions(series, host.name)
+        for value in values:
+            revised = structs.replace(value, revision=revisions.get(value.time, value.revision))
+            if newest is not None and value.time <= newest.time and any(start <= value.time for start, _ in changed):
+                revised = structs.replace(revised, revision=revised.revision + 1)
+                work.add(series, revised, CORRECTED)
+            self._told.note(series, host, revised)
+            work.latest(series, revised, host)
+        # What was told before this run is not told once more, should its candle not be known yet.
+        if newest is not None and (not values or newest.time > values[-1].time):
+            newest = structs.replace(
+                newest, state=None, cursor="", revision=revisions.get(newest.time, newest.revision)
+            )
+            self._told.note(series, host, newest)
+            work.latest(series, newest, host)
 
     async def _fed(
         self, series: Series, host: SeriesHost, known: Range, changed: Sequence[Range]

@@ -361,8 +361,8 @@ def test_corrections_of_one_value_are_numbered_on_after_a_restart_E2() -> None:
                 row = await store.candles(ONE, since=60 * int(START // 60 - 20), until=60 * int(START // 60 - 19))
                 wrong = structs.replace(row[0], high=row[0].high * factor, revision=row[0].revision + 1, source="rest")
                 event = Event(kind="candle.revised", time=wrong.time, candle=wrong, **ABOUT)  # type: ignore[arg-type]
-                await store.transact(Batch(changes=[SeriesChange(series=ONE, rows=[wrong])], events=[event]))
-                found.bus.publish(event)
+                change = SeriesChange(series=ONE, rows=[wrong])
+                found.bus.publish(event, await store.transact(Batch(changes=[change], events=[event])))
                 await asyncio.sleep(1)
         events = [event for _, event in await store.events(limit=1_000_000)]
         return [event for event in events if event.kind == CORRECTED and event.series == ONE]
@@ -646,6 +646,40 @@ def test_a_restart_while_a_hole_is_open_keeps_what_was_before_it_I1() -> None:
     assert max(waiting) == 399
     assert healed == [*waiting, *range(400, 406)]
     assert since == 100
+
+
+def test_what_was_told_and_changed_while_nobody_listened_is_corrected_at_the_start_I4_V3() -> None:
+    """Once, from the candle that changed on; what came of older history changes nothing."""
+    types = {"sma": "livermore_indicators.averages:SmaOfClose"}
+    own = {"indicators": {"sma": {"length": 2}}, "indicator_types": types}
+
+    async def restarted() -> list[tuple[int, int, object]]:
+        store = MemoryStore()
+        for number in range(3):
+            async with harness(market(10, 1.0), store, timeframes=("1m",), backfill_timeframes=("1m",), **own) as found:
+                found.following.symbols = ("AAA-USD",)
+                await IndicatorCalculationService(found.context).start()
+                if number == 0:
+                    await learn(found, range(100, 300))
+            if number == 0:
+                await retracted_and_healed(store, 298)
+        events = [event for _, event in await store.events(limit=9999) if event.kind == CORRECTED]
+        return [(event.time // 60, event.revision, event.value.outputs["value"]) for event in events if event.value]
+
+    assert run_virtual(restarted()) == [(298, 1, 11.5), (299, 1, 11.5)]
+
+
+async def retracted_and_healed(store: MemoryStore, minute: int) -> None:
+    """What was believed of a minute is withdrawn, and it is known anew with another candle, and older ones are."""
+    start, end = 60 * minute, 60 * minute + 60
+    await store.transact(
+        Batch(changes=[SeriesChange(series=ONE, uncovered=[(start, end)])], events=[gap(minute, minute + 1)])
+    )
+    row = Candle(start, 10.0, 12.0, 9.0, 12.0, 1.0, 1)
+    healed = SeriesChange(series=ONE, rows=[row], covered=[(start, end), (3000, 3600)])
+    said = [Event(kind="candle.revised", time=start, revision=1, candle=row, **ABOUT)]  # type: ignore[arg-type]
+    said += [Event(kind="candles.backfilled", time=3000, until=3600, **ABOUT)]  # type: ignore[arg-type]
+    await store.transact(Batch(changes=[healed], events=said))
 
 
 class Refusing(MemoryStore):
