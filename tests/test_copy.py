@@ -10,31 +10,26 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from copies import HOURS, MINUTES, Mortal, closed, contents, fill, row
 from livermore_indicators import IndicatorCalculationService
 
 from livermore_core import (
     Batch,
-    Candle,
     CandleStore,
     ConfigurationError,
-    CursorExpiredError,
-    Event,
     IndicatorValue,
-    Series,
     SeriesChange,
 )
 from livermore_core.cli.group import run
 from livermore_core.loading import tolerant_plugins
-from livermore_core.store import copying
-from livermore_core.store.copying import END, Copying
+from livermore_core.store import copying, copying_log
+from livermore_core.store.copying import Copying
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing import MemoryExchange, MemoryStore, harness, run_virtual
 from livermore_core.testing.inline_executor import InlineExecutor
 
-MINUTES, HOURS = Series("memory", "AAA-USD", "1m"), Series("memory", "AAA-USD", "1h")
 START = 1_704_270_034.0
 TYPES = {
     "macd-v": "livermore_indicators.macd_v:MacdV",
@@ -70,63 +65,8 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tolerant_plugins.cache_clear()
     monkeypatch.setattr(copying, "ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(copying, "EVENTS_AT_ONCE", 5)
-    monkeypatch.setattr(copying, "READ_AT_ONCE", 4)
-
-
-def row(minute: int, close: float = 10.5, revision: int = 0, source: str = "trades") -> Candle:
-    return Candle(60 * minute, 10.1, 12.0, 9.0, close, 1.5, revision, source)
-
-
-def closed(minute: int) -> Event:
-    return Event(
-        kind="candle.closed", exchange="memory", symbol="AAA-USD", timeframe="1m", time=60 * minute, candle=row(minute)
-    )
-
-
-async def fill(store: CandleStore) -> None:
-    """Holes, revisions, hidden rows, a log whose beginning is gone, values that have heard more and less of it."""
-    cursors = []
-    for minute in range(20):
-        covered = [(60 * minute, 60 * minute + 60)] if minute not in (4, 5, 13) else []
-        change = SeriesChange(series=MINUTES, rows=[row(minute)] if covered else [], covered=covered)
-        cursors.append(await store.transact(Batch(changes=[change], events=[closed(minute)])))
-    revised = [row(2, 11.0, 3, "rest"), row(7, 11.5, 1, "derived")]
-    hidden = [row(3, revision=1, source="withdrawn"), row(13, revision=2)]
-    await store.transact(Batch(changes=[SeriesChange(series=MINUTES, rows=revised, hidden=hidden)]))
-    await store.transact(Batch(changes=[SeriesChange(series=HOURS, covered=[(0, 7200)])]))
-    await store.trim({}, events=12)
-    heard = {"forgotten": cursors[3], "origin": cursors[7], "middle": cursors[14], "head": cursors[-1], "stateless": ""}
-    values = [
-        IndicatorValue(indicator=name, time=1140, outputs={"value": 0.1}, state="{}" if cursor else None, cursor=cursor)
-        for name, cursor in heard.items()
-    ]
-    await store.transact(Batch(changes=[SeriesChange(series=MINUTES, values=values)]))
-
-
-async def unheard(store: CandleStore, value: IndicatorValue) -> list[Event] | None:
-    """What the log has after all that the state of a value has heard; None where it cannot tell."""
-    try:
-        return [event for _, event in await store.events(value.cursor)] if value.cursor else None
-    except CursorExpiredError:
-        return None
-
-
-async def contents(store: CandleStore) -> Any:
-    """Everything that a store holds, whatever its cursors look like."""
-    held = {
-        series: (
-            await store.candles(series),
-            await store.hidden(series, 0, END),
-            list(await store.coverage(series)),
-            [
-                (value.indicator, value.time, value.outputs, value.state, await unheard(store, value))
-                for value in await store.values(series)
-            ],
-        )
-        for series in await store.series()
-    }
-    return held, [event for _, event in await store.events()]
+    monkeypatch.setattr(copying_log, "EVENTS_AT_ONCE", 5)
+    monkeypatch.setattr(copying_log, "READ_AT_ONCE", 4)
 
 
 @pytest.mark.parametrize(("source", "target"), WAYS)
@@ -148,22 +88,6 @@ async def test_a_copy_and_its_copy_hold_all_that_the_source_holds(source: str, t
         again = Copying(first, second)
         assert await again.run() == []
         assert again.copied == copying.Copied()
-
-
-class Mortal:
-    """A store whose process dies before its transaction `deaths`."""
-
-    def __init__(self, store: CandleStore, deaths: int) -> None:
-        self._store, self._left = store, deaths
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def transact(self, batch: Batch) -> str:
-        if not self._left:
-            raise asyncio.CancelledError
-        self._left -= 1
-        return await self._store.transact(batch)
 
 
 @pytest.mark.parametrize(("source", "target"), WAYS)
@@ -289,7 +213,7 @@ def test_indicators_go_on_bit_for_bit_on_a_copy_S10(source: str, target: str) ->
 DYING = """
 import os, signal, sys
 from livermore_core.cli.group import run
-from livermore_core.store import copying, sqlite
+from livermore_core.store import copying, copying_log, sqlite
 
 transact = sqlite.SqliteStore.transact
 left = int(sys.argv[1])
@@ -302,7 +226,7 @@ async def dying(store, batch):
     return await transact(store, batch)
 
 sqlite.SqliteStore.transact = dying
-copying.ROWS_AT_ONCE = copying.EVENTS_AT_ONCE = 4
+copying.ROWS_AT_ONCE = copying_log.EVENTS_AT_ONCE = 4
 sys.exit(run(["copy", "sqlite:///source.sqlite", "sqlite:///target.sqlite"]))
 """
 
@@ -324,7 +248,7 @@ async def test_the_command_goes_on_after_a_kill_and_tells_cursors(capsys: pytest
     assert await asyncio.to_thread(run, ["copy", *urls, "--cursor", "1-3"]) == 1
     told = capsys.readouterr()
     assert told.out.startswith("copied 0 candles, 0 hidden ones, 0 events, 0 values of 2 series\n")
-    assert "cursor 1-3 is not in the log of the source: read a snapshot" in told.err
+    assert "cursor 1-3 has no like in the copy: read a snapshot" in told.err
 
 
 WRONG = {

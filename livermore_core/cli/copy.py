@@ -51,7 +51,7 @@ def copy(source: str, target: str, cursors: tuple[str, ...], file: Path | None) 
         if translated := copying.cursors.get(cursor):
             click.echo(f"cursor {cursor} is now {translated}")
         else:
-            click.echo(f"cursor {cursor} is not in the log of the source: read a snapshot", err=True)
+            click.echo(f"cursor {cursor} has no like in the copy: read a snapshot", err=True)
     for line in unlike:
         click.echo(f"unlike: {line}", err=True)
     is_well = not unlike and all(copying.cursors.get(cursor) for cursor in cursors)
@@ -76,10 +76,11 @@ def _named(url: str) -> str | None:
 
 
 def _refuse_running(url: str, status: dict[str, Any] | None) -> None:
-    """What is being written is never whole."""
-    if status is not None and state_of(status) not in (NOT_RUNNING, STUCK):
-        where = f"pid {status['pid']} on {status['host']}"
-        raise StoreHeldError(f"{url}: {where} is running on it ({status['state']}); stop it first")
+    """What is being written is never whole. A store may be shared by several processes."""
+    for row in [status, *status.get("processes", ())] if status is not None else ():
+        if state_of(row) not in (NOT_RUNNING, STUCK):
+            where = f"pid {row['pid']} on {row['host']}"
+            raise StoreHeldError(f"{url}: {where} is running on it ({row['state']}); stop it first")
 
 
 async def _target(stack: AsyncExitStack, file: Path | None, source: CandleStore, url: str) -> CandleStore:

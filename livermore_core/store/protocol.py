@@ -69,10 +69,17 @@ class CandleStore(Protocol):
     async def values(self, series: Series) -> list[IndicatorValue]:
         """The latest value of each indicator on the series, sorted by indicator, state included."""
 
-    async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
+    async def events(self, after: str = "", limit: int = 1000, until: str = "") -> list[tuple[str, Event]]:
         """Up to `limit` events after the cursor, in order, each with its own cursor; "" begins with the oldest kept.
 
-        Raises CursorExpiredError where some of them are no longer kept, or the cursor is not of this log.
+        With `until`, a cursor too, those alone that it knows. Raises CursorExpiredError where some of those after the
+        cursor are no longer kept, or a cursor is not of this log.
+        """
+
+    def order(self, cursor: str) -> tuple[int, ...]:
+        """What sorts cursors: one that knows all that another knows comes after it; zeros before the first event ever.
+
+        Empty for a cursor that is not of this log.
         """
 
     async def head(self) -> str:

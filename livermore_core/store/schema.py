@@ -37,7 +37,7 @@ EVENTS_AFTER = """
 SELECT * FROM
     (SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0),
             coalesce((SELECT max(position) FROM events), 0))
-LEFT JOIN (SELECT position, payload FROM events WHERE position > ? ORDER BY position LIMIT ?)
+LEFT JOIN (SELECT position, payload FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)
 ORDER BY position
 """
 

@@ -182,15 +182,21 @@ class SqliteStore:
         )
         return [msgspec.msgpack.decode(payload, type=IndicatorValue) for (payload,) in rows]
 
-    async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
+    async def events(self, after: str = "", limit: int = 1000, until: str = "") -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        ours = CURSOR.fullmatch(after)
-        position = int(ours[1]) if ours else 0
-        rows = await self._rows(EVENTS_AFTER, (position, limit))
+        positions = self.order(after) or (0,), self.order(until) or (1 << 60,)
+        rows = await self._rows(EVENTS_AFTER, (*positions[0], *positions[1], limit))
         forgotten, newest = rows[0][:2]
-        if after and not (ours and forgotten <= position <= newest):
+        if after and not (forgotten,) <= self.order(after) <= (newest,):
             raise CursorExpiredError(after, f"1-{forgotten}")
+        if until and not self.order(until):
+            raise CursorExpiredError(until, f"1-{forgotten}")
         return [(f"1-{each}", msgspec.msgpack.decode(payload, type=Event)) for _, _, each, payload in rows if each]
+
+    def order(self, cursor: str) -> tuple[int, ...]:
+        """The position of the last event that the cursor knows."""
+        ours = CURSOR.fullmatch(cursor)
+        return (int(ours[1]),) if ours else ()
 
     async def head(self) -> str:
         """The cursor after the newest event."""

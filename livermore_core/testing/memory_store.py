@@ -70,14 +70,24 @@ class MemoryStore:
         """The latest values, sorted by indicator."""
         return [value for _, value in sorted(self._values.get(series, {}).items())]
 
-    async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
+    async def events(self, after: str = "", limit: int = 1000, until: str = "") -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        position = int(after) if after.isdecimal() else -1
-        first = position - self._forgotten if after else 0
+        first, end = self._index(after, 0), self._index(until, len(self._events))
         if not 0 <= first <= len(self._events):
             raise CursorExpiredError(after, str(self._forgotten))
-        events = self._events[first : first + limit]
+        events = self._events[first : max(0, min(first + limit, end))]
         return [(str(position), event) for position, event in enumerate(events, start=self._forgotten + first + 1)]
+
+    def _index(self, cursor: str, otherwise: int) -> int:
+        if not cursor:
+            return otherwise
+        if not self.order(cursor):
+            raise CursorExpiredError(cursor, str(self._forgotten))
+        return int(cursor) - self._forgotten
+
+    def order(self, cursor: str) -> tuple[int, ...]:
+        """The number of events that the cursor knows."""
+        return (int(cursor),) if cursor.isdecimal() else ()
 
     async def head(self) -> str:
         """The cursor after the newest event."""

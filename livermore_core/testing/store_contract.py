@@ -93,6 +93,24 @@ class StoreContract:
         await store.transact(change(9))
         assert [event.time for _, event in await store.events(cursor)] == [540]
 
+    async def test_events_up_to_a_cursor_are_those_that_it_knows_and_cursors_have_an_order(
+        self, store: CandleStore
+    ) -> None:
+        origin = await store.head()
+        cursors = [await store.transact(change(minute)) for minute in range(1, 7)]
+        for after, until, minutes in (("", 2, [1, 2, 3]), (cursors[0], 3, [2, 3, 4]), (cursors[3], 1, [])):
+            found = await store.events(after, until=cursors[until])
+            assert [event.time // 60 for _, event in found] == minutes
+        assert [cursor for cursor, _ in await store.events(until=cursors[2], limit=2)] == cursors[:2]
+        assert sorted([*cursors[3:], *cursors[:3]], key=store.order) == cursors
+        assert not any(store.order(origin))
+        assert store.order(origin) < store.order(cursors[0])
+        await store.trim({}, events=2)
+        assert await store.events(until=cursors[1]) == []
+        assert store.order("of no log") == ()
+        with pytest.raises(CursorExpiredError):
+            await store.events(until="of no log")
+
     async def test_waiting_ends_with_the_next_event(self, store: CandleStore) -> None:
         await store.transact(change(1))
         head = await store.head()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from livermore_core import CursorExpiredError, Event
@@ -19,6 +20,7 @@ LOOK_EVERY = 0.05
 # Seconds beyond the time of waiting that a question already asked may take.
 GRACE = 0.5
 Placed = tuple[Place, Event]
+Entry = tuple[bytes, Mapping[bytes, bytes]]
 Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
@@ -35,18 +37,24 @@ class Log:
 
     def __init__(self, server: Server, layout: Layout, generation: str, ask: Ask) -> None:
         self._server, self._layout, self._generation, self._ask = server, layout, generation, ask
+        # Events in an entry, on the last page: where much was written at once, few entries are asked for.
+        self._density = 1
 
-    async def events(self, after: str, limit: int) -> list[tuple[str, Event]]:
-        """Up to `limit` events after the cursor, each with its own. Raises CursorExpiredError."""
+    async def events(self, after: str, limit: int, until: str = "") -> list[tuple[str, Event]]:
+        """Up to `limit` events after the cursor, of those that `until` knows. Raises CursorExpiredError."""
         ends = await self.ends()
         floors = [end.floor for end in ends]
         places = places_of(after, self._generation, len(ends)) if after else list(floors)
         if places is None or any(place > end.last for place, end in zip(places, ends, strict=True)):
             raise CursorExpiredError(after, cursor_of(self._generation, floors))
-        behind = {number: places[number] for number in self._layout.streams if places[number] < ends[number].last}
+        known = places_of(until, self._generation, len(ends)) if until else [end.last for end in ends]
+        if known is None:
+            raise CursorExpiredError(until, cursor_of(self._generation, floors))
+        newest = [min(place, end.last) for place, end in zip(known, ends, strict=True)]
+        behind = {number: places[number] for number in self._layout.streams if places[number] < newest[number]}
         if not behind or limit < 1:
             return []
-        entries = await self.entries(behind, math.ceil(limit / len(behind)))
+        entries = await self._page(behind, limit)
         if after:
             await self._check(after, places)
             gone = [number for number in behind if number not in entries]
@@ -56,7 +64,9 @@ class Log:
                 raise CursorExpiredError(after, cursor_of(self._generation, rest))
         found: list[tuple[str, Event]] = []
         for number, placed in entries.items():
-            for place, event in placed[: limit - len(found)]:
+            for place, event in placed:
+                if place > newest[number]:
+                    break
                 places[number] = place
                 found.append((cursor_of(self._generation, places), event))
         return found
@@ -66,6 +76,11 @@ class Log:
         floors = [end.floor for end in await self.ends()]
         if any(place < floor for place, floor in zip(places, floors, strict=True)):
             raise CursorExpiredError(after, cursor_of(self._generation, floors))
+
+    def order(self, cursor: str) -> tuple[int, ...]:
+        """The places of a cursor, one after the other."""
+        places = places_of(cursor, self._generation, len(self._layout.streams)) or []
+        return tuple(chain.from_iterable(places))
 
     async def wait(self, after: str, within: float) -> None:
         """Wait for an entry after the cursor in any of the logs, also where the server cannot be asked meanwhile."""
@@ -111,8 +126,23 @@ class Log:
             for last, floor, owner in await self._ask(look)
         ]
 
+    async def _page(self, after: Mapping[int, Place], limit: int) -> dict[int, list[Placed]]:
+        """Up to `limit` events of these streams; what was read beyond them is not unpacked."""
+        found = await self._read(after, math.ceil(limit / len(after) / self._density))
+        sizes = [int(fields[b"n"]) for entries in found.values() for _, fields in entries]
+        self._density = max(1, sum(sizes) // max(1, len(sizes)))
+        page: dict[int, list[Placed]] = {}
+        for number, entries in found.items():
+            page[number] = list(islice(_after(after[number], entries), limit))
+            limit -= len(page[number])
+        return page
+
     async def entries(self, after: Mapping[int, Place], count: int) -> dict[int, list[Placed]]:
         """The events of these streams after these places, of at most `count` entries each."""
+        found = await self._read(after, count)
+        return {number: list(_after(after[number], entries)) for number, entries in found.items()}
+
+    async def _read(self, after: Mapping[int, Place], count: int) -> dict[int, list[Entry]]:
         logs = {self._layout.log(number): number for number in after}
         streams = {log: _id(after[number]) for log, number in logs.items()}
         # Keys of several shards are not read together from a cluster.
@@ -122,12 +152,11 @@ class Log:
             answers = [await self._server.client.xread(group, count=count) for group in groups]
             return [each for answer in answers for each in answer or ()]
 
-        found: dict[int, list[Placed]] = {}
-        for log, entries in await self._ask(read):
-            number = logs[log.decode()]
-            placed = (each for entry in entries for each in _placed(*entry))
-            found[number] = [each for each in placed if each[0] > after[number]]
-        return dict(sorted(found.items()))
+        return dict(sorted((logs[log.decode()], entries) for log, entries in await self._ask(read)))
+
+
+def _after(after: Place, entries: Iterable[Entry]) -> Iterator[Placed]:
+    return (each for entry in entries for each in _placed(*entry) if each[0] > after)
 
 
 def _placed(identity: bytes, fields: Mapping[bytes, bytes]) -> list[Placed]:

@@ -289,9 +289,13 @@ class RedisStore:
 
     # ---- the log ----
 
-    async def events(self, after: str = "", limit: int = 1000) -> list[tuple[str, Event]]:
+    async def events(self, after: str = "", limit: int = 1000, until: str = "") -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own: in order per series, candles and values each by themselves."""
-        return await self._log.events(after, limit)
+        return await self._log.events(after, limit, until)
+
+    def order(self, cursor: str) -> tuple[int, ...]:
+        """The places of the cursor, one after the other."""
+        return self._log.order(cursor)
 
     async def head(self) -> str:
         """The cursor after the newest event."""
