@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import msgspec
 
-from livermore_core import Candle, Event, IndicatorValue, Intervals, Series, SeriesChange
+from livermore_core import Event, Intervals, Series, SeriesChange
 from livermore_redis.layout import Layout
-from livermore_redis.packing import packed_coverage, packed_entry, packed_event, place, record
+from livermore_redis.packing import blocks, packed_coverage, packed_entry, packed_event, packed_operations, records
 
 # Coverage of a series, and whether it has rows.
 Known = tuple[Intervals, bool]
@@ -26,19 +26,17 @@ class Commit:
         self._before, self._told = known, told
         self.known: dict[Series, Known] = {}
         self.events: dict[Hashable, bytes] = {}
-        self._blocks: dict[tuple[Series, int], dict[int, bytes]] = {}
+        self._rows: dict[Series, dict[int, bytes]] = {}
         self._values: dict[tuple[Series, str], bytes] = {}
 
-    def add(self, changes: Iterable[SeriesChange], events: Iterable[Event]) -> None:
-        """Take in a part of a batch. Raises ValueError or TypeError for what cannot be stored."""
-        for change in changes:
-            self._change(change)
-        for event in events:
-            key = key_of(event)
-            if key not in self._told and key not in self.events:
-                self.events[key] = packed_event(event)
+    def announce(self, event: Event) -> None:
+        """Take in an event. Raises ValueError or TypeError for what cannot be stored."""
+        key = key_of(event)
+        if key not in self._told and key not in self.events:
+            self.events[key] = packed_event(event)
 
-    def _change(self, change: SeriesChange) -> None:
+    def change(self, change: SeriesChange) -> None:
+        """Take in a change. Raises ValueError or TypeError for what cannot be stored."""
         series = change.series
         if change.rows or change.hidden or change.covered or change.uncovered:
             coverage, has_rows = self.known.get(series) or self._before.get(series) or (Intervals(), False)
@@ -48,39 +46,31 @@ class Commit:
             for start, end in change.covered:
                 coverage.add(start, end)
             self.known[series] = coverage, has_rows or bool(change.rows or change.hidden)
-        for candle in change.rows:
-            self._row(series, candle, hidden=False)
-        for candle in change.hidden:
-            self._row(series, candle, hidden=True)
+        for rows, hidden in ((change.rows, False), (change.hidden, True)):
+            if rows:
+                self._rows.setdefault(series, {}).update(records(series, rows, hidden=hidden))
         for value in change.values:
-            self._value(series, value)
-
-    def _row(self, series: Series, candle: Candle, hidden: bool) -> None:
-        block, slot = place(series, candle.time)
-        self._blocks.setdefault((series, block), {})[slot] = record(slot, candle, hidden)
-
-    def _value(self, series: Series, value: IndicatorValue) -> None:
-        self._values[series, value.indicator] = msgspec.msgpack.encode(value)
+            self._values[series, value.indicator] = msgspec.msgpack.encode(value)
 
     def script(self, sequence: int) -> tuple[list[str], list[Any]]:
         """Keys and arguments after owner and epoch: what is expected, what it becomes, and the operations."""
         layout = self._layout
-        keys = [layout.head(self._stream), layout.log(self._stream), layout.coverage(self._stream % layout.shards)]
-        places: dict[str, int] = {}
-        entry = packed_entry(self.events.values()) if self.events else b""
-        arguments: list[Any] = [sequence, sequence + self.advance, len(self.events), entry]
+        stream = [layout.head(self._stream), layout.log(self._stream), layout.coverage(self._stream % layout.shards)]
+        keys = {key: number for number, key in enumerate(stream, start=1)}
+        operations: list[int | str | bytes] = []
         for series, (coverage, has_rows) in self.known.items():
             if self._before.get(series) != (coverage, has_rows):
-                arguments += ["k", 3, str(series), packed_coverage(coverage, has_rows)]
-        for (series, block), rows in self._blocks.items():
-            key = places.setdefault(layout.candles(series), len(keys) + 1)
-            keys += [layout.candles(series)] * (key > len(keys))
-            arguments += ["c", key, block, b"".join(rows[slot] for slot in sorted(rows))]
+                operations += ["k", 3, str(series), packed_coverage(coverage, has_rows)]
+        for series, rows in self._rows.items():
+            key = keys.setdefault(layout.candles(series), len(keys) + 1)
+            for block, packed in blocks(series, rows):
+                operations += ["c", key, block, packed]
         for (series, indicator), packed in self._values.items():
-            key = places.setdefault(layout.values(series), len(keys) + 1)
-            keys += [layout.values(series)] * (key > len(keys))
-            arguments += ["v", key, indicator, packed]
-        return keys, arguments
+            key = keys.setdefault(layout.values(series), len(keys) + 1)
+            operations += ["v", key, indicator, packed]
+        entry = packed_entry(self.events.values()) if self.events else b""
+        # The operations as one argument: to write a hundred takes the client longer than all else.
+        return list(keys), [sequence, sequence + self.advance, len(self.events), entry, packed_operations(operations)]
 
     @property
     def advance(self) -> int:

@@ -24,7 +24,9 @@ CONNECTIONS = 8
 # Of each node of a cluster, whose pools do not wait for a connection to be free.
 CLUSTER_CONNECTIONS = 64
 Answer = Any
-Call = tuple[Sequence[str], Sequence[Any]]
+Command = Sequence[Any]
+# Keys and arguments of a script.
+Call = tuple[Sequence[Any], Sequence[Any]]
 
 
 class Server:
@@ -35,7 +37,7 @@ class Server:
         self.where, self.prefix = address.where, address.prefix
         self.closed = False
 
-    async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any] = ()) -> Any:
+    async def script(self, name: str, keys: Sequence[Any], arguments: Sequence[Any] = ()) -> Any:
         """Run one of the scripts. Raises what redis-py raises."""
         text, digest = ALL[name]
         try:
@@ -49,26 +51,33 @@ class Server:
             running = (self.script(name, keys, arguments) for keys, arguments in calls)
             return list(await asyncio.gather(*running, return_exceptions=True))
         text, digest = ALL[name]
-        found = await self._together("EVALSHA", digest, calls)
+        found = await self._scripts("EVALSHA", digest, calls)
         forgotten = [at for at, each in enumerate(found) if isinstance(each, exceptions.NoScriptError)]
         if forgotten:
-            again = await self._together("EVAL", text, [calls[at] for at in forgotten])
+            again = await self._scripts("EVAL", text, [calls[at] for at in forgotten])
             for at, each in zip(forgotten, again, strict=True):
                 found[at] = each
         return found
 
     async def all(self, name: str, calls: Sequence[Call]) -> list[Any]:
         """The same, where one that fails fails the whole."""
-        answers = await self.scripts(name, calls) if calls else []
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return answers
+        return _sound(await self.scripts(name, calls) if calls else [])
 
-    async def _together(self, command: str, script: str, calls: Sequence[Call]) -> list[Any]:
+    async def between(self, before: Command, name: str, keys: Sequence[Any], after: Command) -> list[Any]:
+        """Answers of a command, a script and a command, in this order and one round trip; of what is no cluster."""
+        text, digest = ALL[name]
+        answers = await self._together([before, ("EVALSHA", digest, len(keys), *keys), after])
+        if any(isinstance(each, exceptions.NoScriptError) for each in answers):
+            answers = await self._together([before, ("EVAL", text, len(keys), *keys), after])
+        return _sound(answers)
+
+    async def _scripts(self, command: str, script: str, calls: Sequence[Call]) -> list[Any]:
+        return await self._together([(command, script, len(keys), *keys, *arguments) for keys, arguments in calls])
+
+    async def _together(self, commands: Sequence[Command]) -> list[Any]:
         pipeline = self.client.pipeline(transaction=False)
-        for keys, arguments in calls:
-            pipeline.execute_command(command, script, len(keys), *keys, *arguments)
+        for command in commands:
+            pipeline.execute_command(*command)
         return list(await pipeline.execute(raise_on_error=False))
 
     async def drop(self) -> None:
@@ -76,6 +85,13 @@ class Server:
         pool = getattr(self.client, "connection_pool", None)
         if pool is not None:
             await pool.disconnect(inuse_connections=False)
+
+
+def _sound(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
 
 
 @asynccontextmanager

@@ -10,9 +10,23 @@ BEGINNING: Place = (0, 0)
 _PLACE = re.compile(r"(?:([0-9]{1,18})-([0-9]{1,18}))?")
 
 
+class Cursor:
+    """A place in every stream, that moves; `generation` is that of the store, whose logs begin anew with it."""
+
+    def __init__(self, generation: str, places: Sequence[Place]) -> None:
+        self._generation, self._texts = generation, [text_of(place) for place in places]
+
+    def move(self, stream: int, place: Place) -> None:
+        """This is the place in that stream now."""
+        self._texts[stream] = text_of(place)
+
+    def __str__(self) -> str:
+        return f"{self._generation}:{'.'.join(self._texts)}"
+
+
 def cursor_of(generation: str, places: Sequence[Place]) -> str:
-    """The string of these places; `generation` is that of the store, whose logs begin anew with it."""
-    return f"{generation}:{'.'.join(text_of(place) for place in places)}"
+    """The string of these places."""
+    return str(Cursor(generation, places))
 
 
 def places_of(cursor: str, generation: str, streams: int) -> list[Place] | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, NamedTuple
 
 from livermore_core import CursorExpiredError, Event
-from livermore_redis.connection import Server
-from livermore_redis.cursors import BEGINNING, Place, cursor_of, place_of, places_of
+from livermore_redis.connection import Call, Server
+from livermore_redis.cursors import BEGINNING, Cursor, Place, cursor_of, place_of, places_of
 from livermore_redis.layout import Layout
 from livermore_redis.packing import events_of
 
@@ -19,17 +19,18 @@ from livermore_redis.packing import events_of
 LOOK_EVERY = 0.05
 # Seconds beyond the time of waiting that a question already asked may take.
 GRACE = 0.5
+# Entries of each log in one answer, however far behind a reader is.
+AT_ONCE = 16
 Placed = tuple[Place, Event]
-Entry = tuple[bytes, Mapping[bytes, bytes]]
+Entries = dict[int, list[Placed]]
 Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 class End(NamedTuple):
-    """What is said of a stream: its newest event, the newest that was forgotten, and who writes it."""
+    """What is said of a stream: its newest event, and the newest that was forgotten."""
 
     last: Place
     floor: Place
-    owner: bytes
 
 
 class Log:
@@ -37,49 +38,81 @@ class Log:
 
     def __init__(self, server: Server, layout: Layout, generation: str, ask: Ask) -> None:
         self._server, self._layout, self._generation, self._ask = server, layout, generation, ask
-        # Events in an entry, on the last page: where much was written at once, few entries are asked for.
+        # As bytes, which the client need not encode each time.
+        self._heads = [layout.head(number).encode() for number in layout.streams]
+        self._logs = [layout.log(number).encode() for number in layout.streams]
+        self._numbers = {log: number for number, log in enumerate(self._logs)}
+        # Events in an entry, of the last answer: where much was written at once, few entries are asked for.
         self._density = 1
 
     async def events(self, after: str, limit: int, until: str = "") -> list[tuple[str, Event]]:
         """Up to `limit` events after the cursor, of those that `until` knows. Raises CursorExpiredError."""
-        ends = await self.ends()
-        floors = [end.floor for end in ends]
-        places = places_of(after, self._generation, len(ends)) if after else list(floors)
-        if places is None or any(place > end.last for place, end in zip(places, ends, strict=True)):
-            raise CursorExpiredError(after, cursor_of(self._generation, floors))
-        known = places_of(until, self._generation, len(ends)) if until else [end.last for end in ends]
-        if known is None:
-            raise CursorExpiredError(until, cursor_of(self._generation, floors))
-        newest = [min(place, end.last) for place, end in zip(known, ends, strict=True)]
-        behind = {number: places[number] for number in self._layout.streams if places[number] < newest[number]}
-        if not behind or limit < 1:
-            return []
-        entries = await self._page(behind, limit)
-        if after:
-            await self._check(after, places)
-            gone = [number for number in behind if number not in entries]
-            if gone:
-                # The log itself has been deleted: whoever goes on would never hear that there was more.
-                rest = [end.last if number in gone else end.floor for number, end in enumerate(ends)]
-                raise CursorExpiredError(after, cursor_of(self._generation, rest))
-        found: list[tuple[str, Event]] = []
-        for number, placed in entries.items():
-            for place, event in placed:
-                if place > newest[number]:
-                    break
-                places[number] = place
-                found.append((cursor_of(self._generation, places), event))
+        places = await self._places(after)
+        known = await self._places(until) if until else None
+        generation, since = self._generation, list(places)
+        cursor, found = Cursor(generation, places), list[tuple[str, Event]]()
+        while len(found) < limit:
+            entries, ends = await self._entries_and_ends(places, self._count(limit - len(found)))
+            if after:
+                # Looked at afterwards: what was forgotten meanwhile may not have been read.
+                if generation != self._generation or not _within(since, ends):
+                    raise CursorExpiredError(after, cursor_of(self._generation, [end.floor for end in ends]))
+                await self._check_there(after, places, entries, ends)
+            last = [end.last for end in ends] if known is None else known
+            before = len(found)
+            for number, placed in entries.items():
+                for place, event in placed[: limit - len(found)]:
+                    if place > last[number]:
+                        break
+                    places[number] = place
+                    cursor.move(number, place)
+                    found.append((str(cursor), event))
+            if len(found) == before or all(place >= end for place, end in zip(places, last, strict=True)):
+                break
         return found
 
-    async def _check(self, after: str, places: Sequence[Place]) -> None:
-        # Looked at afterwards: what was forgotten meanwhile may not have been read.
-        floors = [end.floor for end in await self.ends()]
-        if any(place < floor for place, floor in zip(places, floors, strict=True)):
-            raise CursorExpiredError(after, cursor_of(self._generation, floors))
+    def _count(self, events: int) -> int:
+        """How many entries of each log are asked for, so that an answer is of bounded size."""
+        return min(AT_ONCE, math.ceil(events / len(self._logs) / self._density))
+
+    async def _places(self, after: str) -> list[Place]:
+        """The places of a cursor, or where the logs begin. Raises CursorExpiredError for one of another store."""
+        places = places_of(after, self._generation, len(self._logs))
+        if places is None:
+            floors = [end.floor for end in await self.ends()]
+            # Only now is it known which store is there.
+            places = places_of(after, self._generation, len(self._logs)) if after else floors
+            if places is None:
+                raise CursorExpiredError(after, cursor_of(self._generation, floors))
+        return places
+
+    async def _entries_and_ends(self, places: Sequence[Place], count: int) -> tuple[Entries, list[End]]:
+        if count < 1:
+            return {}, await self.ends()
+        if self._server.address.cluster:
+            behind = [place < end.last for place, end in zip(places, await self.ends(), strict=True)]
+            after = {number: place for number, place in enumerate(places) if behind[number]}
+            return await self.entries(after, count), await self.ends()
+        read = ("XREAD", "COUNT", count, "STREAMS", *self._logs, *map(_id, places))
+        found, text, generation = await self._ask(
+            lambda: self._server.between(read, "LOOK", self._heads, ("HGET", self._layout.store, "generation"))
+        )
+        self._now(generation)
+        return self._found(found, dict(enumerate(places))), _ends(text)
+
+    async def _check_there(self, after: str, places: Sequence[Place], entries: Entries, ends: Sequence[End]) -> None:
+        """Raises CursorExpiredError where a log itself was deleted: nobody would ever hear that there was more."""
+        missing = {number: place for number, place in enumerate(places) if place < ends[number].last}
+        missing = {number: place for number, place in missing.items() if number not in entries}
+        # Read again: an event may have come between the two looks.
+        gone = missing.keys() - (await self.entries(missing, 1)).keys() if missing else set()
+        if gone:
+            rest = [end.last if number in gone else end.floor for number, end in enumerate(ends)]
+            raise CursorExpiredError(after, cursor_of(self._generation, rest))
 
     def order(self, cursor: str) -> tuple[int, ...]:
-        """The places of a cursor, one after the other."""
-        places = places_of(cursor, self._generation, len(self._layout.streams)) or []
+        """The places of a cursor, one after the other; nothing for one of another store."""
+        places = places_of(cursor, self._generation, len(self._logs)) or []
         return tuple(chain.from_iterable(places))
 
     async def wait(self, after: str, within: float) -> None:
@@ -102,7 +135,7 @@ class Log:
         return False
 
     async def _blocked(self, places: list[Place], seconds: float) -> bool:
-        streams = {self._layout.log(number): _id(places[number]) for number in self._layout.streams}
+        streams = {log: _id(place) for log, place in zip(self._logs, places, strict=True)}
         milliseconds = max(1, int(1000 * seconds))
         return bool(await self._ask(lambda: self._server.client.xread(streams, count=1, block=milliseconds)))
 
@@ -112,39 +145,30 @@ class Log:
 
     async def ends(self) -> list[End]:
         """What there is of each stream. Cursors are those of the store that is there now, should it be another one."""
-        keys = [self._layout.head(number) for number in self._layout.streams]
-        groups = [[key] for key in keys] if self._server.address.cluster else [keys]
 
-        async def look() -> list[Any]:
-            generation = await self._server.client.hget(self._layout.store, "generation")
-            self._generation = generation.decode() if generation else self._generation
-            answers = await self._server.all("LOOK", [(group, ()) for group in groups])
-            return [each for answer in answers for each in answer]
+        async def look() -> list[End]:
+            answers = await self._server.all("LOOK", self._of_heads())
+            self._now(await self._server.client.hget(self._layout.store, "generation"))
+            return [end for answer in answers for end in _ends(answer)]
 
-        return [
-            End(place_of(last.decode()), place_of(floor.decode()), owner)
-            for last, floor, owner in await self._ask(look)
-        ]
+        found: list[End] = await self._ask(look)
+        return found
 
-    async def _page(self, after: Mapping[int, Place], limit: int) -> dict[int, list[Placed]]:
-        """Up to `limit` events of these streams; what was read beyond them is not unpacked."""
-        found = await self._read(after, math.ceil(limit / len(after) / self._density))
-        sizes = [int(fields[b"n"]) for entries in found.values() for _, fields in entries]
-        self._density = max(1, sum(sizes) // max(1, len(sizes)))
-        page: dict[int, list[Placed]] = {}
-        for number, entries in found.items():
-            page[number] = list(islice(_after(after[number], entries), limit))
-            limit -= len(page[number])
-        return page
+    def _now(self, generation: bytes | None) -> None:
+        self._generation = generation.decode() if generation else self._generation
 
-    async def entries(self, after: Mapping[int, Place], count: int) -> dict[int, list[Placed]]:
+    async def owners(self) -> list[bytes]:
+        """Who writes each stream now, by the clock of the server."""
+        answers = await self._ask(lambda: self._server.all("OWNERS", self._of_heads()))
+        return [owner for answer in answers for owner in answer]
+
+    def _of_heads(self) -> list[Call]:
+        groups = [[head] for head in self._heads] if self._server.address.cluster else [self._heads]
+        return [(group, ()) for group in groups]
+
+    async def entries(self, after: Mapping[int, Place], count: int) -> Entries:
         """The events of these streams after these places, of at most `count` entries each."""
-        found = await self._read(after, count)
-        return {number: list(_after(after[number], entries)) for number, entries in found.items()}
-
-    async def _read(self, after: Mapping[int, Place], count: int) -> dict[int, list[Entry]]:
-        logs = {self._layout.log(number): number for number in after}
-        streams = {log: _id(after[number]) for log, number in logs.items()}
+        streams = {self._logs[number]: _id(place) for number, place in after.items()}
         # Keys of several shards are not read together from a cluster.
         groups = [{log: place} for log, place in streams.items()] if self._server.address.cluster else [streams]
 
@@ -152,11 +176,25 @@ class Log:
             answers = [await self._server.client.xread(group, count=count) for group in groups]
             return [each for answer in answers for each in answer or ()]
 
-        return dict(sorted((logs[log.decode()], entries) for log, entries in await self._ask(read)))
+        return self._found(await self._ask(read), after)
+
+    def _found(self, answer: Any, after: Mapping[int, Place]) -> Entries:
+        found: Entries = {}
+        for log, entries in answer or ():
+            number = self._numbers[log]
+            placed = (each for entry in entries for each in _placed(*entry))
+            found[number] = [each for each in placed if each[0] > after[number]]
+            self._density = max(1, len(found[number]) // len(entries))
+        return dict(sorted(found.items()))
 
 
-def _after(after: Place, entries: Iterable[Entry]) -> Iterator[Placed]:
-    return (each for entry in entries for each in _placed(*entry) if each[0] > after)
+def _within(places: Sequence[Place], ends: Sequence[End]) -> bool:
+    return all(end.floor <= place <= end.last for place, end in zip(places, ends, strict=True))
+
+
+def _ends(text: bytes) -> list[End]:
+    heads = (head.split(",") for head in text.decode().split(" "))
+    return [End(place_of(last), place_of(floor)) for last, floor in heads]
 
 
 def _placed(identity: bytes, fields: Mapping[bytes, bytes]) -> list[Placed]:

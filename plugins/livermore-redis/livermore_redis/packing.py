@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct
 from struct import error as StructError
 
@@ -15,31 +16,43 @@ from livermore_core import Candle, Event, IndicatorValue, Intervals, Series, Sto
 BLOCK = 64
 SOURCES = ("trades", "derived", "rest", "withdrawn", "import")
 HIDDEN = 0x80
+KINDS = {source: kind for kind, source in enumerate(SOURCES)}
+HIDDEN_KINDS = {source: kind | HIDDEN for source, kind in KINDS.items()}
 # Slot in its block, source and whether hidden, revision, then open, high, low, close, volume: exact to the bit.
 RECORD = Struct("<BBI5d")
 _INTERVAL = Struct("<dd")
+_TEXT = Struct(">BI")
 VERSION = 1
 # What a float64, and so the server's scripts, can name exactly.
 LAST_TIME = 1 << 53
 
 
-def place(series: Series, time: int) -> tuple[int, int]:
-    """The block of a bucket and the slot in it. Raises ValueError for a time off the grid, or beyond a float64."""
-    bucket, rest = divmod(time, width(series.timeframe))
-    if rest or abs(time) > LAST_TIME:
-        raise ValueError(f"{series}: {time} is no open time of {series.timeframe}")
-    return divmod(bucket, BLOCK)
-
-
-def record(slot: int, candle: Candle, hidden: bool) -> bytes:
-    """A candle in its slot. Raises ValueError for what has no place in a record."""
-    kind = SOURCES.index(candle.source) | (HIDDEN if hidden else 0)
+def records(series: Series, rows: Iterable[Candle], *, hidden: bool) -> dict[int, bytes]:
+    """Candles, each in its slot, by open time. Raises ValueError for what cannot be one of this series."""
+    step, kinds, pack = width(series.timeframe), HIDDEN_KINDS if hidden else KINDS, RECORD.pack
     try:
-        return RECORD.pack(
-            slot, kind, candle.revision, candle.open, candle.high, candle.low, candle.close, candle.volume
-        )  # fmt: skip
-    except StructError as error:
-        raise ValueError(f"{candle}: {error}") from None
+        found = {
+            row.time: pack(
+                row.time // step % BLOCK, kinds[row.source], row.revision,
+                row.open, row.high, row.low, row.close, row.volume,
+            )
+            for row in rows
+        }  # fmt: skip
+    except (KeyError, StructError) as error:
+        raise ValueError(f"{series}: a source or a revision that no record has: {error}") from None
+    for time in found:
+        if time % step or abs(time) > LAST_TIME:
+            raise ValueError(f"{series}: {time} is no open time of {series.timeframe}")
+    return found
+
+
+def blocks(series: Series, found: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:
+    """The blocks in which these records lie, each with its part of them in order of slots."""
+    span, times, at = width(series.timeframe) * BLOCK, sorted(found), 0
+    while at < len(times):
+        block, first = times[at] // span, at
+        at = bisect_left(times, (block + 1) * span, at)
+        yield block, b"".join([found[time] for time in times[first:at]])
 
 
 def candles(series: Series, blocks: Iterable[tuple[int, bytes]], *, hidden: bool) -> list[Candle]:
@@ -61,6 +74,15 @@ def packed_coverage(coverage: Intervals, has_rows: bool) -> bytes:
 def coverage_of(data: bytes) -> tuple[Intervals, bool]:
     """What `packed_coverage` was given."""
     return Intervals((int(start), int(end)) for start, end in _INTERVAL.iter_unpack(data[1:])), bool(data[0])
+
+
+def packed_operations(operations: Iterable[object]) -> bytes:
+    """A list for a script. What is bytes goes as text: the servers' MessagePack knows no other kind."""
+    return _encoder.encode([_text(each) if isinstance(each, bytes) else each for each in operations])
+
+
+def _text(data: bytes) -> msgspec.Raw:
+    return msgspec.Raw(_TEXT.pack(0xDB, len(data)) + data)
 
 
 class _Packed(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):

@@ -12,7 +12,7 @@ import msgspec
 from livermore_redis.connection import Server
 from livermore_redis.layout import ROLES, Layout
 from livermore_redis.lease import described
-from livermore_redis.log import Ask, End
+from livermore_redis.log import Ask
 
 # A row that nobody has touched for so many seconds is of a process long gone.
 OLDEST_ROW = 86_400.0
@@ -49,7 +49,7 @@ class Processes:
         key = self._layout.processes
         await self._ask(lambda: self._server.client.hdel(key, *names))
 
-    async def read(self, ends: Sequence[End]) -> dict[str, Any] | None:
+    async def read(self, owners: Sequence[bytes]) -> dict[str, Any] | None:
         """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what."""
         rows = list((await self._rows()).values())
         rows.sort(key=lambda row: ("candles" in row["holds"], row.get("heartbeat_epoch", 0.0)), reverse=True)
@@ -57,8 +57,8 @@ class Processes:
             return None
         shards = self._layout.shards
         holders = {
-            role: sorted({described(end.owner) for end in ends[at : at + shards] if end.owner})
-            for role, at in zip(ROLES, range(0, len(ends), shards), strict=True)
+            role: sorted({described(owner) for owner in owners[at : at + shards] if owner})
+            for role, at in zip(ROLES, range(0, len(owners), shards), strict=True)
         }
         return rows[0] | {"holders": holders, "processes": rows[1:]}
 

@@ -66,10 +66,10 @@ return {'renewed', head[3]}
 )
 
 # Compare and append. KEYS: head, log, coverage, then candles and values of series.
-# ARGV: owner, epoch, seq, new seq, events, entry, then operations: coverage (k, series, packed), rows of a block
-# (c, key, block, records in order of slots), a value (v, key, indicator, packed). All is read before anything is
-# written, so that what refuses (another program's key) refuses the whole; the first write is one that a full server
-# refuses.
+# ARGV: owner, epoch, seq, new seq, events, entry, operations. These are one flat list in MessagePack: coverage (k, key,
+# series, packed), rows of a block (c, key, block, records in order of slots), a value (v, key, indicator, packed). All
+# is read before anything is written, so that what refuses (another program's key) refuses the whole; the first write is
+# one that a full server refuses.
 COMMIT = (
     _ASK
     + _WHOLE
@@ -97,17 +97,17 @@ local function merged(old, new)
 end
 ask('XLEN', KEYS[2])
 ask('HLEN', KEYS[3])
-local writes = {}
-for i = 7, #ARGV, 4 do
-  local key, value = KEYS[tonumber(ARGV[i + 1])], ARGV[i + 3]
-  if ARGV[i] == 'c' then
-    value = merged(ask('HGET', key, ARGV[i + 2]), value)
-  else
-    ask('HLEN', key)
+local ops = cmsgpack.unpack(ARGV[7])
+for i = 1, #ops, 4 do
+  ops[i + 1] = KEYS[ops[i + 1]]
+  if ops[i] == 'c' then
+    ops[i + 2] = string.format('%.0f', ops[i + 2])
+    ops[i + 3] = merged(ask('HGET', ops[i + 1], ops[i + 2]), ops[i + 3])
+  elseif ops[i] == 'v' then
+    ask('HLEN', ops[i + 1])
   end
-  writes[#writes + 1] = {key, ARGV[i + 2], value}
 end
-for _, write in ipairs(writes) do redis.call('HSET', write[1], write[2], write[3]) end
+for i = 1, #ops, 4 do redis.call('HSET', ops[i + 1], ops[i + 2], ops[i + 3]) end
 if ARGV[5] ~= '0' then
   redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[4], 'n', ARGV[5], 'e', ARGV[6])
   redis.call('HINCRBY', KEYS[1], 'events', ARGV[5])
@@ -229,14 +229,24 @@ return {'done'}
 """
 )
 
-# Of each head: the newest event, the newest that was forgotten, who writes now.
+# Of each head: the newest event, and the newest that was forgotten; as one string, which a reader takes in at once.
 LOOK = """
+local out = {}
+for i, key in ipairs(KEYS) do
+  local head = redis.call('HMGET', key, 'last', 'floor')
+  out[i] = (head[1] or '') .. ',' .. (head[2] or '')
+end
+return table.concat(out, ' ')
+"""
+
+# Of each head: who writes now.
+OWNERS = """
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local out = {}
 for i, key in ipairs(KEYS) do
-  local head = redis.call('HMGET', key, 'last', 'floor', 'owner', 'until')
-  out[i] = {head[1] or '', head[2] or '', (tonumber(head[4]) or 0) > ms and head[3] or ''}
+  local head = redis.call('HMGET', key, 'owner', 'until')
+  out[i] = (tonumber(head[2]) or 0) > ms and head[1] or ''
 end
 return out
 """
@@ -266,6 +276,7 @@ _TEXTS = {
     "DROP": DROP,
     "FORGET": FORGET,
     "LOOK": LOOK,
+    "OWNERS": OWNERS,
     "THERE": THERE,
 }
 # Each script by its name: its text, and the name that the server has for it.

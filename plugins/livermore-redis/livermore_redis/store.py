@@ -26,6 +26,7 @@ from livermore_core import (
 )
 from livermore_redis.address import address_of
 from livermore_redis.connection import Answer, Server, asked, connected
+from livermore_redis.cursors import Cursor
 from livermore_redis.failures import ERRORS, failure, reason_of
 from livermore_redis.health import Advice, advice
 from livermore_redis.knowledge import Knowledge
@@ -125,7 +126,8 @@ class RedisStore:
             raise StoreLostError(f"store.lost: {self._server.where}: the store was made anew since it was opened")
         writer = self._writer
         writer.known = await self._knowledge.coverage()
-        writer.heads, writer.streams = await self._knowledge.streams(self._lease.epochs)
+        places, writer.streams = await self._knowledge.streams(self._lease.epochs)
+        writer.head = Cursor(self._generation, places)
         lost = [series for series in await self._knowledge.evicted(writer.known) if self._holds(series)]
         for series in lost:
             # What was known of them is known no more.
@@ -313,7 +315,7 @@ class RedisStore:
 
     async def read_status(self) -> dict[str, Any] | None:
         """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what."""
-        return await self._processes.read(await self._log.ends())
+        return await self._processes.read(await self._log.owners())
 
     async def _asked(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
         trouble = self.trouble if self._roles else None

@@ -11,7 +11,7 @@ from typing import Any
 from livermore_core import Batch, Series, StoreError, StoreLostError, Trouble
 from livermore_redis.commit import Commit, Known
 from livermore_redis.connection import Server
-from livermore_redis.cursors import Place, cursor_of
+from livermore_redis.cursors import Cursor, Place
 from livermore_redis.failures import ERRORS, PASSING, READONLY, failure, reason_of
 from livermore_redis.layout import Layout
 from livermore_redis.lease import Lease
@@ -42,9 +42,9 @@ class Writer:
 
     def __init__(self, server: Server, layout: Layout, lease: Lease, generation: str, trouble: Trouble) -> None:
         self._server, self._layout, self._lease = server, layout, lease
-        self._generation, self._trouble = generation, trouble
+        self._trouble = trouble
         self.known: dict[Series, Known] = {}
-        self.heads: list[Place] = []
+        self.head = Cursor(generation, ())
         self.streams: dict[int, Stream] = {}
         # Held while anything of the store is changed here.
         self.alone = asyncio.Lock()
@@ -58,7 +58,7 @@ class Writer:
         outcome: Outcome = asyncio.get_running_loop().create_future()
         self._pending.append((batch, outcome))
         self._work.set()
-        return await asyncio.shield(outcome)
+        return await outcome
 
     async def run(self) -> None:
         """Write what comes, for ever. Raises StoreHeldError, StoreLostError."""
@@ -91,25 +91,33 @@ class Writer:
             errors = [refused[number] for number in parts[outcome] if number in refused]
             if errors:
                 self._fail([outcome], errors[0])
-            elif not outcome.done():
-                outcome.set_result(cursor_of(self._generation, self._advanced(parts[outcome], commits)))
+                continue
+            # Also where its caller was cancelled: it is written.
+            self._advance(parts[outcome] & commits.keys(), commits)
+            if not outcome.done():
+                outcome.set_result(str(self.head))
 
     def _collect(self, batch: Batch, commits: dict[int, Commit]) -> set[int]:
         """Spread a batch over the commits of its streams; which these are."""
-        parts: dict[int, tuple[list[Any], list[Any]]] = {}
+        parts = set()
         for change in batch.changes:
             role = "values" if change.values and not (change.rows or change.covered or change.hidden) else "candles"
-            parts.setdefault(self._layout.stream(change.series, role), ([], []))[0].append(change)
+            number = self._layout.stream(change.series, role)
+            parts.add(number)
+            self._commit(number, commits).change(change)
         for event in batch.events:
-            role = "candles" if event.value is None else "values"
-            parts.setdefault(self._layout.stream(event.series, role), ([], []))[1].append(event)
-        for number, (changes, events) in parts.items():
+            number = self._layout.stream(event.series, "candles" if event.value is None else "values")
+            parts.add(number)
+            self._commit(number, commits).announce(event)
+        return parts
+
+    def _commit(self, number: int, commits: dict[int, Commit]) -> Commit:
+        commit = commits.get(number)
+        if commit is None:
             if number not in self.streams:
                 raise ValueError(f"{self._layout.role(number)} are not this process's to write")
-            if number not in commits:
-                commits[number] = Commit(self._layout, number, self.known, self.streams[number].told)
-            commits[number].add(changes, events)
-        return set(parts)
+            commit = commits[number] = Commit(self._layout, number, self.known, self.streams[number].told)
+        return commit
 
     async def _send(self, commits: dict[int, Commit]) -> dict[int, StoreError]:
         """Send every commit until it is done or refused; those that are refused, by stream."""
@@ -222,13 +230,12 @@ class Writer:
             stream.told[key] = (stream.epoch, sequence)
         self.known.update(commit.known)
 
-    def _advanced(self, streams: set[int], commits: dict[int, Commit]) -> list[Place]:
-        """The places after a batch; those of batches that are told of later must not be among them."""
+    def _advance(self, streams: set[int], commits: dict[int, Commit]) -> None:
+        """Where the head is after a batch; the places of batches that are told of later must not be in it."""
         for number in streams:
-            if commits[number].events:
+            if commits.pop(number).events:
                 stream = self.streams[number]
-                self.heads[number] = (stream.epoch, stream.sequence)
-        return self.heads
+                self.head.move(number, (stream.epoch, stream.sequence))
 
     def _fail(self, outcomes: Sequence[Outcome], error: StoreError) -> None:
         for outcome in outcomes:
