@@ -50,7 +50,7 @@ async def test_batches_that_come_together_share_a_commit(tmp_path: Path) -> None
     async with open_store(f"sqlite:///{tmp_path}/s.sqlite") as store:
         await asyncio.gather(*(store.transact(change(minute)) for minute in range(1, 101)))
         assert len(await store.candles(SERIES)) == 100
-        assert store.commits == 2
+        assert store.commits == 1
 
 
 async def test_a_batch_that_fails_poisons_nobody_else(tmp_path: Path) -> None:
@@ -73,6 +73,20 @@ async def test_cancelling_a_caller_leaves_the_commit_whole_D14(tmp_path: Path) -
             await task
         await store.transact(change(2))
         assert [row.time for row in await store.candles(SERIES)] == [60, 120]
+
+
+async def test_what_came_before_the_store_is_closed_is_committed_and_what_comes_after_is_refused(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/s.sqlite"
+    async with open_store(url) as store:
+        tasks = [asyncio.ensure_future(store.transact(change(minute))) for minute in (1, 2)]
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*tasks) == ["1-1", "1-2"]
+    with pytest.raises(StoreError, match="closed"):
+        await store.transact(change(3))
+    async with open_store(url, read_only=True) as reader:
+        assert [row.time for row in await reader.candles(SERIES)] == [60, 120]
 
 
 def test_kill_9_loses_nothing_acknowledged_S3_S8_D13(tmp_path: Path) -> None:

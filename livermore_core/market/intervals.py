@@ -95,7 +95,7 @@ class Intervals:
         return bool(self._starts)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Intervals) and list(self) == list(other)
+        return isinstance(other, Intervals) and self._starts == other._starts and self._ends == other._ends
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -26,8 +26,8 @@ from livermore_core.store.sqlite_writer import Writer
 
 # Some days of 25 live symbols; a consumer that is further behind starts from a snapshot.
 EVENTS_KEPT = 500_000
-# Seconds between two looks at the log, which take some 50 us.
-LOOK_EVERY = 0.02
+# Seconds between two looks at the log, which take some 50 us: soon after an event, later where it is quiet.
+LOOK_SOON, LOOK_EVERY = 0.001, 0.02
 CURSOR = re.compile("1-([0-9]{1,18})")
 Answer = TypeVar("Answer")
 
@@ -65,16 +65,15 @@ async def open_store(
                 if on_corrupt == "stop":
                     raise StoreCorruptError(f'{error}; move it away, or let on_corrupt = "rebuild" do so') from None
                 rebuilt = set_aside(path)
-        loop = asyncio.get_running_loop()
         try:
-            connection = await loop.run_in_executor(executor, connect, path, read_only, glance)
+            connection = await asyncio.get_running_loop().run_in_executor(executor, connect, path, read_only, glance)
         except sqlite3.Error as error:
             raise failure(path, error) from error
         store = SqliteStore(connection, executor, path, rebuilt)
         try:
             yield store
         finally:
-            await asyncio.shield(loop.run_in_executor(executor, connection.close))
+            await store.close()
 
 
 class SqliteStore:
@@ -91,7 +90,7 @@ class SqliteStore:
         self._connection, self._executor = connection, executor
         self._writer = Writer(connection)
         self._pending: list[tuple[Batch, asyncio.Future[str]]] = []
-        self._committing = False
+        self._committing = self._is_closed = False
 
     @property
     def commits(self) -> int:
@@ -99,22 +98,25 @@ class SqliteStore:
         return self._writer.commits
 
     async def transact(self, batch: Batch) -> str:
-        """Make the batch durable; batches that come while a commit runs share the next one."""
+        """Make the batch durable; batches that come at once, or while a commit runs, share the next one."""
+        if self._is_closed:
+            raise StoreError(f"{self.path}: the store is closed")
         outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pending.append((batch, outcome))
         if not self._committing:
-            self._commit_pending()
-        return await asyncio.shield(outcome)
+            self._committing = True
+            outcome.get_loop().call_soon(self._commit_pending)
+        return await outcome
 
     def _commit_pending(self) -> None:
         group, self._pending = self._pending, []
-        self._committing = True
+        if not group:
+            return  # closing was quicker
         batches = [batch for batch, _ in group]
         running = asyncio.get_running_loop().run_in_executor(self._executor, self._writer.commit, batches)
         running.add_done_callback(lambda done: self._committed(done, [outcome for _, outcome in group]))
 
     def _committed(self, done: asyncio.Future[list[str | StoreError]], outcomes: list[asyncio.Future[str]]) -> None:
-        self._committing = False
         failure = done.exception()
         results = [StoreError(f"{self.path}: {failure!r}")] * len(outcomes) if failure else done.result()
         for outcome, result in zip(outcomes, results, strict=True):
@@ -125,8 +127,15 @@ class SqliteStore:
                 outcome.exception()  # its caller may have been cancelled, and nobody hear of it
             else:
                 outcome.set_result(result)
-        if self._pending:
+        self._committing = bool(self._pending)
+        if self._committing:
             self._commit_pending()
+
+    async def close(self) -> None:
+        """Commit what has come, and close the file; both finish even where the caller is cancelled."""
+        self._is_closed = True
+        self._commit_pending()
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, self._connection.close))
 
     async def candles(
         self, series: Series, *, last: int | None = None, since: int | None = None, until: int | None = None
@@ -206,9 +215,10 @@ class SqliteStore:
     async def wait(self, after: str, within: float) -> None:
         """Look at the log now and then: who writes a file cannot wake its readers."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
-        while await self.head() == after and loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_EVERY)
+        deadline, pause = loop.time() + within, LOOK_SOON
+        while await self.head() == after and loop.time() < deadline:
+            await asyncio.sleep(pause)
+            pause = min(LOOK_EVERY, 2.0 * pause)
 
     async def write_status(self, status: Mapping[str, Any]) -> None:
         """Replace the status row."""

@@ -77,6 +77,16 @@ class StoreContract:
         await store.transact(Batch(changes=[both]))
         assert list(await store.coverage(SERIES)) == [(120, 180)]
 
+    async def test_a_batch_whose_caller_is_cancelled_is_written_and_disturbs_no_other_D14(
+        self, store: CandleStore
+    ) -> None:
+        first, second = (asyncio.ensure_future(store.transact(change(minute))) for minute in (1, 2))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == await store.head()
+        assert [row.time for row in await store.candles(SERIES)] == [60, 120]
+        assert [event.time for _, event in await store.events()] == [60, 120]
+
     async def test_an_event_is_in_the_log_once_E3(self, store: CandleStore) -> None:
         await store.transact(change(1))
         await store.transact(change(1))
