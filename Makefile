@@ -41,7 +41,7 @@ lint: $(VENV)/installed-test
 	MYPYPATH=benchmarks:tests $(BIN)/mypy --strict plugins/livermore-example/livermore_example benchmarks/*.py tests/torture.py tests/run_mutants.py tests/kill.py tests/fuzz.py
 
 bench: $(VENV)/installed-test
-	@for program in benchmarks/[a-z]*.py; do $(BIN)/python $$program || exit 1; done
+	@for program in benchmarks/[a-z]*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
 
 check: lint test
 
