@@ -131,12 +131,13 @@ class IndicatorCalculationService:
             changed: Sequence[Range] = ()
             if intervals:
                 reason = memory.resume(series, host, self._identities[host.name])
-                changed, known = memory.changed(series, host), _around(host, intervals)
+                known, changed = _around(host, intervals), memory.changed(series, host)
                 reason = reason or (host.needs_rebuild(known, changed) if host.fed_from else None)
                 anew += [(host.name, reason)] if reason else []
+                before = host.fed_from
                 values = await self._fed(series, host, known, changed)
-                # What is older than all that was fed changed no value, unless it asked for a rebuild.
-                changed = [each for each in changed if reason or each[1] > host.fed_from]
+                # What is older than all that was fed has changed nothing, unless it asked for a rebuild.
+                changed = [each for each in changed if reason or each[1] > before]
                 if known != intervals[-1]:
                     self._withhold(series, intervals[-1][1])
             self._warmed(series, host, values, changed, memory, work)
@@ -151,11 +152,13 @@ class IndicatorCalculationService:
         memory: Memory,
         work: Work,
     ) -> None:
-        """Store the newest value, and correct what was told of candles that changed while nobody listened."""
+        """Store the newest value, and announce what a run before this one would have, had it gone on."""
         newest, revisions = memory.told[series].get(host.name), memory.revisions(series, host.name)
         for value in values:
             revised = structs.replace(value, revision=revisions.get(value.time, value.revision))
-            if newest is not None and value.time <= newest.time and any(start <= value.time for start, _ in changed):
+            if newest is not None and value.time > newest.time:
+                work.add(series, revised, VALUE)
+            elif newest is not None and any(start <= value.time for start, _ in changed):
                 revised = structs.replace(revised, revision=revised.revision + 1)
                 work.add(series, revised, CORRECTED)
             self._told.note(series, host, revised)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -806,3 +807,124 @@ def test_what_was_told_before_a_restart_is_not_told_once_more_E3(retracted: bool
     assert len(told) > 60
     assert said
     assert not {*said} & {*told}
+
+
+def last_words(events: list[Event], series: Series) -> dict[int, IndicatorValue]:
+    """What a reader of the log holds of a series in the end, without revisions."""
+    return {
+        each.time: structs.replace(each.value, revision=0) for each in events if each.value and each.series == series
+    }
+
+
+@pytest.mark.parametrize("revised", [0, 20, 100])
+def test_what_closed_and_changed_while_nobody_listened_is_told_at_the_next_start_E1_I4(revised: int) -> None:
+    """To a reader of the log a take-over leaves no hole; a candle that changed meanwhile corrects what was told."""
+
+    async def away() -> tuple[list[Event], dict[int, IndicatorValue], set[int]]:
+        client, store = market(12, 2.0), MemoryStore()
+        async with following(client, store) as found:  # type: ignore[attr-defined]
+            await stages(found)
+            await asyncio.sleep(1200)
+        (seen,) = await store.values(ONE)
+        async with following(client, store) as found:  # type: ignore[attr-defined]
+            await found.live()
+            await asyncio.sleep(600)
+            if revised:
+                row = (await store.candles(ONE, last=revised))[0]
+                wrong = structs.replace(row, high=row.high * 1.1, revision=row.revision + 1, source="rest")
+                event = Event(kind="candle.revised", time=row.time, candle=wrong, **ABOUT)  # type: ignore[arg-type]
+                await store.transact(Batch(changes=[SeriesChange(series=ONE, rows=[wrong])], events=[event]))
+        async with following(client, store) as found:  # type: ignore[attr-defined]
+            await stages(found)
+            await asyncio.sleep(120)
+        events = [event for _, event in await store.events(limit=1_000_000) if event.kind in (VALUE, CORRECTED)]
+        (value,) = await store.values(ONE)
+        rows, host = await store.candles(ONE, since=value.since, until=value.time + 1), SeriesHost("macd-v", MacdV)
+        return (
+            events,
+            {each.time: each for each in map(host.commit, rows)},
+            {row.time for row in rows[-20:]} - {seen.time},
+        )
+
+    events, single, lately = run_virtual(away())
+    told = last_words(events, ONE)
+    latest(events)
+    assert lately <= told.keys()
+    assert (CORRECTED in {event.kind for event in events}) == bool(revised)
+    # Where history began anew, what was told before and has not changed began with the old one.
+    since = max(value.since for value in told.values())
+    held = {time: value for time, value in told.items() if value.since == since}
+    assert len(held) > 20
+    assert held == {time: single[time] for time in held}
+
+
+class Killed(BaseException):
+    """Nobody hears of a process that was killed."""
+
+
+class Torn(MemoryStore):
+    """Keeps each symbol in a shard of its own; once `dies` is set, the shard of the first symbol is its last."""
+
+    dies = False
+
+    def shard(self, symbol: str) -> int:
+        return list(MARKETS).index(symbol)
+
+    async def transact(self, batch: Batch) -> str:
+        if not self.dies:
+            return await super().transact(batch)
+        first = min(change.series.symbol for change in batch.changes)
+        await super().transact(
+            Batch(
+                changes=[change for change in batch.changes if change.series.symbol == first],
+                events=[event for event in batch.events if event.symbol == first],
+            )
+        )
+        raise Killed
+
+
+@pytest.mark.parametrize("minutes", [20, 100])
+def test_a_process_that_is_killed_between_two_shards_has_heard_in_each_what_is_written_there_I4(minutes: int) -> None:
+    """In one wake-up a candle of two symbols was revised; of one of them the values were written, of the other not."""
+    both = [ONE, ONE._replace(symbol="BBB-USD")]
+
+    async def torn() -> list[tuple[IndicatorValue, IndicatorValue, dict[int, IndicatorValue], list[Candle]]]:
+        client, store, found_at_last = market(12, 2.0), Torn(), []
+        async with following(client, store) as found:  # type: ignore[attr-defined]
+            await found.live()
+            ready = asyncio.Event()
+            running = asyncio.ensure_future(dead(IndicatorCalculationService(found.context)._run(ready.set)))
+            await ready.wait()
+            await asyncio.sleep(300)
+            before = [(await store.values(series))[0] for series in both]
+            for series in both:
+                row = (await store.candles(series, last=minutes))[0]
+                wrong = structs.replace(row, high=row.high * 1.5, revision=row.revision + 1, source="rest")
+                event = Event(kind="candle.revised", time=row.time, candle=wrong, **{**ABOUT, "symbol": series.symbol})  # type: ignore[arg-type]
+                cursor = await store.transact(
+                    Batch(changes=[SeriesChange(series=series, rows=[wrong])], events=[event])
+                )
+                found.bus.publish(event, cursor)
+            store.dies = True
+            await running
+            store.dies = False
+            await IndicatorCalculationService(found.context).start()
+            events = [event for _, event in await store.events(limit=1_000_000)]
+            for series, old in zip(both, before, strict=True):
+                (value,) = await store.values(series)
+                rows = await store.candles(series, since=value.since, until=value.time + 1)
+                found_at_last.append((old, value, last_words(events, series), rows))
+        return found_at_last
+
+    for old, value, told, rows in run_virtual(torn()):
+        host = SeriesHost("macd-v", MacdV)
+        right = [host.commit(row) for row in rows][-1]
+        assert structs.replace(value, state=None, cursor="", revision=0) == right
+        assert told[value.time] == right
+        assert value.outputs != old.outputs
+
+
+async def dead(running: Awaitable[None]) -> None:
+    """Wait for the end of a process that is killed."""
+    with suppress(Killed):
+        await running
