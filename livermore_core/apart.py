@@ -12,6 +12,7 @@ from livermore_core.bus import Bus
 from livermore_core.errors import CursorExpiredError, LivermoreError, StoreLostError
 from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.events import EMPTY, Event
+from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # Seconds between two looks at the row of the other process, and after which its row is old.
 LOOK_EVERY = 1.0
 FRESH = 30.0
+TRIM_EVERY = 600.0
 PAGE = 1000
 # What the other process is past: from here on its history is complete, or it has said of what it is not.
 COMPLETE = ("WARMING", "LIVE", "DEGRADED")
@@ -63,7 +65,8 @@ class Elsewhere:
         self.trouble = Trouble("ingest.absent", report)
         self._store, self._bus, self._end = store, bus, end
         self._exchanges: dict[str, FollowedElsewhere] = {}
-        self._known: dict[Series, int] = {}
+        # Up to where it was told, or in the log, what became known.
+        self._told: dict[Series, int] = {}
 
     async def exchanges(self, names: Sequence[str]) -> dict[str, FollowedElsewhere]:
         """Wait until each of these is followed and its history is complete."""
@@ -82,6 +85,8 @@ class Elsewhere:
     async def run(self, ready: Callable[[], None]) -> None:
         """The service: hand on what the log tells."""
         cursor = await self._store.head()
+        # Whoever warms up from here on reads at least as much.
+        self._told = {series: known.end or 0 for series, known in (await self._coverage()).items()}
         ready()
         while True:
             await self._store.wait(cursor, LOOK_EVERY)
@@ -95,6 +100,13 @@ class Elsewhere:
             self._tell_empty(known)
             await self._look()
 
+    async def trim(self, ready: Callable[[], None]) -> None:
+        """The service: keep the log of what is written here within its bounds, as nobody else may."""
+        ready()
+        while True:
+            await asyncio.sleep(TRIM_EVERY)
+            await self._store.trim({})
+
     async def _hand_on(self, cursor: str) -> str:
         while page := await self._store.events(cursor, PAGE):
             for cursor, event in page:
@@ -102,24 +114,25 @@ class Elsewhere:
                     self._bus.publish(event, cursor)
         return cursor
 
-    async def _coverage(self) -> dict[Series, int]:
+    async def _coverage(self) -> dict[Series, Intervals]:
         all_series = (
             Series(each.name, symbol, timeframe)
             for each in self._exchanges.values()
             for symbol in each.symbols
             for timeframe in each.timeframes
         )
-        return {series: (await self._store.coverage(series)).end or 0 for series in all_series}
+        return {series: await self._store.coverage(series) for series in all_series}
 
-    def _tell_empty(self, known: Mapping[Series, int]) -> None:
+    def _tell_empty(self, known: Mapping[Series, Intervals]) -> None:
         """Whoever runs by the clock hears that it went on without a trade, which is not in the log."""
-        for series, end in known.items():
-            start = self._known.get(series, end)
-            if start < end:
+        for series, intervals in known.items():
+            start, end = self._told.get(series, 0), intervals.end or 0
+            # Beyond a hole nothing is said: once it is filled, the log says so.
+            if start < end and intervals.covers(start, end):
                 exchange, symbol, timeframe = series
                 event = Event(kind=EMPTY, exchange=exchange, symbol=symbol, timeframe=timeframe, time=start, until=end)
                 self._bus.publish(event)
-            self._known[series] = end
+            self._told[series] = end
 
     async def _look(self) -> None:
         row = await self._store.read_status()

@@ -188,6 +188,7 @@ class App:
         status.others["ingest"] = elsewhere.trouble
         self.exchanges.update(await elsewhere.exchanges(self.settings.followed))
         await services.start("livermore", elsewhere.run, name="elsewhere", critical=True)
+        await services.start("livermore", elsewhere.trim, name="trim")
 
     def _following(self, name: str, client: Any, store: Any) -> Following:
         exchange, settings = self.plugins.exchanges[name], self.settings
