@@ -127,3 +127,11 @@ def described(owner: bytes) -> str:
         return f"pid {said['pid']} on {said['host']} since {said['since']}"
     except (ValueError, TypeError, KeyError):
         return "unknown"
+
+
+def id_of(owner: str | bytes) -> str:
+    """What no other owner has; "" for what is no signature of ours."""
+    try:
+        return str(json.loads(owner)["id"])
+    except (ValueError, TypeError, KeyError):
+        return ""

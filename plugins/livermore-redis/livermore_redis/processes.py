@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import msgspec
 
 from livermore_redis.connection import Server
 from livermore_redis.layout import ROLES, Layout
-from livermore_redis.lease import described
+from livermore_redis.lease import described, id_of
 from livermore_redis.log import Ask
 
 # A row that nobody has touched for so many seconds is of a process long gone.
@@ -23,13 +22,12 @@ class Processes:
 
     def __init__(self, server: Server, layout: Layout, owner: str, ask: Ask) -> None:
         self._server, self._layout, self._ask = server, layout, ask
-        self._waiting = f"standby {json.loads(owner)['id']}"
+        self._name = id_of(owner)
 
     async def write(self, roles: Sequence[str], status: Mapping[str, Any]) -> None:
         """Replace the row of this process."""
-        row = msgspec.json.encode(dict(status) | {"holds": list(roles)})
-        name, key = "+".join(roles) or self._waiting, self._layout.processes
-        await self._ask(lambda: self._server.client.hset(key, name, row))
+        row, key = msgspec.json.encode(dict(status) | {"holds": list(roles)}), self._layout.processes
+        await self._ask(lambda: self._server.client.hset(key, self._name, row))
 
     async def tidy(self, roles: Collection[str]) -> None:
         """This process waits no more; nor do those that died of it long ago, and who held these roles has lost them."""
@@ -39,27 +37,37 @@ class Processes:
             for name, row in (await self._rows()).items()
             if row.get("heartbeat_epoch", oldest) < oldest or set(row["holds"]) & set(roles)
         ]
-        await self._drop([*gone, self._waiting])
+        await self._drop([*gone, self._name])
 
     async def leave(self) -> None:
         """This process waits no more."""
-        await self._drop([self._waiting])
+        await self._drop([self._name])
 
     async def _drop(self, names: Sequence[str]) -> None:
         key = self._layout.processes
         await self._ask(lambda: self._server.client.hdel(key, *names))
 
     async def read(self, owners: Sequence[bytes]) -> dict[str, Any] | None:
-        """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what."""
-        rows = list((await self._rows()).values())
+        """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what.
+
+        Who holds is what the leases say: a process that was stopped and woken late may have written something else.
+        Where nobody does, the last word of those who did is kept.
+        """
+        shards = self._layout.shards
+        of = {
+            role: {owner for owner in owners[at : at + shards] if owner}
+            for role, at in zip(ROLES, range(0, len(owners), shards), strict=True)
+        }
+        held = {role: {id_of(owner) for owner in each} for role, each in of.items()}
+        rows = [
+            row | {"holds": [role for role in row["holds"] if name in held[role] or not held[role]]}
+            for name, row in (await self._rows()).items()
+            if not row["holds"] or any(name in held[role] or not held[role] for role in row["holds"])
+        ]
         rows.sort(key=lambda row: ("candles" in row["holds"], row.get("heartbeat_epoch", 0.0)), reverse=True)
         if not rows:
             return None
-        shards = self._layout.shards
-        holders = {
-            role: sorted({described(owner) for owner in owners[at : at + shards] if owner})
-            for role, at in zip(ROLES, range(0, len(owners), shards), strict=True)
-        }
+        holders = {role: sorted(map(described, each)) for role, each in of.items()}
         return rows[0] | {"holders": holders, "processes": rows[1:]}
 
     async def _rows(self) -> dict[str, dict[str, Any]]:
