@@ -38,6 +38,7 @@ async def run(hours: float, kills: int, freezes: int, seed: int, speed: float, e
         "empty": empty,
         "kills": {role: sum(each.role == role and not each.is_freeze for each in taken) for role in ROLES},
         "freezes": {role: sum(each.role == role and each.is_freeze for each in taken) for role in ROLES},
+        "lost_by_lag": sum(role.lags for role in round_.roles),
         "largest_takeover_over_lease": round(max(each.seconds for each in taken) / LEASE, 3),
         "largest_seconds_until_live": round(max((each.until_ready or 0.0 for each in taken), default=0.0), 2),
         "events": round_.follower.events,

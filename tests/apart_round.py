@@ -90,6 +90,8 @@ class Role:
     def __init__(self, name: str, start: Callable[[], Program], server: RedisServer) -> None:
         self.name, self.problems = name, list[str]()
         self.taken: list[Taken] = []
+        # Take-overs without a blow.
+        self.lags = 0
         self.holder = self.standby = start()
         self._start, self._server = start, server
         self._stack = AsyncExitStack()
@@ -97,15 +99,13 @@ class Role:
     async def open(self) -> AsyncExitStack:
         """Both run, and the first one holds."""
         await self._stack.enter_async_context(self.holder)
-        await self.holder.event("stage.started")
+        await self._seen(self.holder, "stage.started")
         await self._wait_for_another()
         return self._stack
 
     async def suffer(self, blow: Blow) -> None:
         """Take one blow, and hold who is left to account."""
-        await self._seen(self.standby, "store.standby")
-        if blow.is_patient:
-            await self._seen(self.holder, "ready")
+        await self._steady(blow.is_patient)
         struck, since = self.holder, time.monotonic()
         if blow.is_freeze:
             os.kill(struck.pid, signal.SIGSTOP)
@@ -116,11 +116,34 @@ class Role:
         if blow.is_freeze:
             await self._wake(struck, blow.waking)
         await self._wait_for_another()
-        if blow.is_patient:
+        live = await self._steady(is_patient=True) if blow.is_patient else False
+        self.taken.append(Taken(self.name, blow.is_freeze, seconds, time.monotonic() - since if live else None))
+
+    async def _steady(self, is_patient: bool) -> bool:
+        """The standby waits, and if patient the holder is live. False where the holder was lost on the way.
+
+        On a machine so busy that it could not renew in time: it is taken over as if it had been frozen.
+        """
+        over = asyncio.ensure_future(self.holder.ended(WITHIN))
+        steady = asyncio.ensure_future(self._both(is_patient))
+        await asyncio.wait({over, steady}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if steady.done() or (code := over.result()) != HELD:
+            if not steady.done():
+                raise AssertionError(f"{self.name}: ended with {code}: {' / '.join(self.holder.lines[-4:])}")
+            steady.result()
+            return True
+        steady.cancel()
+        self.lags += 1
+        self.holder = self.standby
+        await self._wait_for_another()
+        await self._steady(is_patient)
+        return False
+
+    async def _both(self, is_patient: bool) -> None:
+        await self._seen(self.standby, "store.standby")
+        if is_patient:
             await self._seen(self.holder, "ready")
-        self.taken.append(
-            Taken(self.name, blow.is_freeze, seconds, time.monotonic() - since if blow.is_patient else None)
-        )
 
     async def _seen(self, program: Program, event: str) -> None:
         try:
@@ -188,7 +211,7 @@ class Apart:
                 role = Role(name, lambda n=name, s=stages: self._program(n, self.url, s), self._server)  # type: ignore[misc]
                 self.roles.append(role)
                 stack.push_async_exit(await role.open())
-            await asyncio.gather(*(each.event("stage.completed") for each in (alone, *self.holders)))
+            await asyncio.gather(*(each.event("stage.completed", WITHIN) for each in (alone, *self.holders)))
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self.follower.follow(self.url))
                 self.exchange.clock.set_speed(self._speed)

@@ -45,7 +45,7 @@ async def test_processes_that_are_killed_and_frozen_make_the_values_of_a_single_
 @asynccontextmanager
 async def two(store: MemoryStore, **own: Any) -> AsyncIterator[tuple[Harness, Harness, list[LivermoreError]]]:
     """One that follows the exchange and is live, and one that has heard of it; what would end that one."""
-    client = MemoryExchange(MARKETS, start=START, history=86_400, until=START + 7200, seed=7)
+    client = MemoryExchange(MARKETS, start=START, history=7200, until=START + 3600, seed=7)
     ends: list[LivermoreError] = []
     async with harness(client, store, **OWN, **own) as one, harness(client, store, **OWN, **own) as other:
         await one.live()
@@ -64,7 +64,7 @@ def test_what_is_computed_apart_is_what_one_process_would_have_made_buckets_with
     async def lived() -> tuple[dict[int, IndicatorValue], dict[int, IndicatorValue]]:
         store = MemoryStore()
         async with two(store, empty_buckets=empty):
-            await asyncio.sleep(3600)
+            await asyncio.sleep(1800)
             events = [event for _, event in await store.events(limit=1_000_000) if event.series == QUIET]
             told = {each.time: structs.replace(each.value, revision=0) for each in events if each.value is not None}
             since = next(value.since for value in told.values())
@@ -74,7 +74,7 @@ def test_what_is_computed_apart_is_what_one_process_would_have_made_buckets_with
         return told, single
 
     told, single = run_virtual(lived())
-    assert len(told) > (50 if empty != "skip" else 10)
+    assert len(told) > (20 if empty != "skip" else 5)
     assert told == {time: single[time] for time in single if time >= min(told)}
 
 
