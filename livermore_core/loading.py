@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
@@ -42,13 +43,14 @@ def settings_of(file: Path | None = None, store: str | None = None, **flags: Any
 
 def open_reader(url: str) -> AbstractAsyncContextManager[CandleStore]:
     """The store of a URL, opened to read beside whoever writes it. Raises StoreAbsentError where there is none."""
-    return reader(None, url)
+    # As from the environment: a program may have a password in its hands, unlike a command line.
+    return reader(None, None, environ={**os.environ, "LIVERMORE_STORE": url})
 
 
 @asynccontextmanager
-async def reader(file: Path | None, store: str | None) -> AsyncIterator[CandleStore]:
+async def reader(file: Path | None, store: str | None, **flags: Any) -> AsyncIterator[CandleStore]:
     """The store of the settings, opened to read beside a running process."""
-    plugins, settings = settings_of(file, store)
+    plugins, settings = settings_of(file, store, **flags)
     scheme = settings.store.partition("://")[0]
     opening = plugins.code("register_stores", scheme, plugins.stores[scheme].open)
     async with opening(settings.store, read_only=True) as opened:
