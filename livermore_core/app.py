@@ -15,6 +15,7 @@ from livermore_core.config.settings import Settings
 from livermore_core.context import Context
 from livermore_core.errors import ConfigurationError, ExitCode, LivermoreError, StoreLostError, UnavailableError
 from livermore_core.exchange.following import Following
+from livermore_core.exchange.trouble import Trouble, reason_of
 from livermore_core.hooks import STAGES
 from livermore_core.opening import open_exchange, open_store
 from livermore_core.plugins import Plugin, Plugins
@@ -25,6 +26,9 @@ from livermore_core.stage_runner import StageRunner
 from livermore_core.status import Status
 from livermore_core.supervisor import Supervisor
 from livermore_core.vitals import Vitals
+
+# Seconds between two tries to claim a store whose server is not fit for one any more.
+CLAIM_EVERY = 1.0
 
 
 class App:
@@ -57,6 +61,7 @@ class App:
         self._report = Reporter(report, self._moved)
         self._watchdog = ending.Watchdog(leave, partial(self._report, "shutdown.overdue", {}))
         self._supervisor = Supervisor()
+        self._lost = Trouble("store.lost", self._report)
         self._runner: StageRunner | None = None
         self._services: Services | None = None
         self._ending: asyncio.Future[LivermoreError | None] | None = None
@@ -76,7 +81,7 @@ class App:
             return ExitCode.OK
         with ending.signals(self.stop, self._leave):
             while isinstance(error := await self._lived(), StoreLostError) and not self._is_asked:
-                self._report("store.lost", {"cause": str(error)})
+                self._lost.bad("store.lost", error)
                 self._ending, self._is_ready = loop.create_future(), False
                 self.exchanges.clear()
         if error is not None:
@@ -114,6 +119,7 @@ class App:
         self._is_any_exchange_followed()
         self._services = Services(self._report)
         status = Status(self._degraded, self._report)
+        status.others["history"] = self._lost
         store: Any = None
         async with AsyncExitStack() as stack:
             try:
@@ -175,12 +181,30 @@ class App:
 
     async def _claim(self, store: Any, status: Status) -> None:
         """Become the one writer of a store that several share; until then this is a standby."""
-        store.say = self._report
+
+        def say(event: str, fields: Mapping[str, Any]) -> None:
+            self._report(event, fields)
+            status.change()
+
+        store.say = say
         status.others["store"] = store.trouble
         status.change(is_standby=True)
-        await store.claim(self._roles, wait=self._standby)
+        while not await self._claimed(store):  # noqa: ASYNC110
+            await asyncio.sleep(CLAIM_EVERY)
         status.change(is_standby=False)
         self._began = asyncio.get_running_loop().time()
+
+    async def _claimed(self, store: Any) -> bool:
+        """Whether it could be claimed. A server that was fit once is waited for: who changed it may change it back."""
+        try:
+            await store.claim(self._roles, wait=self._standby)
+        except ConfigurationError as error:
+            if self._lost.since is None:
+                raise
+            store.trouble.bad(reason_of(error, "store.error"), error)
+            return False
+        store.trouble.well()
+        return True
 
     async def _follow_elsewhere(self, store: Any, services: Services, status: Status) -> None:
         """Another process keeps the candles: wait until it has the history, and listen to it."""
@@ -224,6 +248,7 @@ class App:
             status.change(stage=stage)
             await runner.run(stage)
         self._is_ready = True
+        self._lost.well()
         status.change(stage=None, is_ready=True)
         slowest_first = sorted(runner.plugin_seconds.items(), key=lambda item: -item[1])
         seconds = round(asyncio.get_running_loop().time() - self._began, 3)

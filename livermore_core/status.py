@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from livermore_core.vitals import Vitals
 
 EVERY = 5.0
+# Where the last one could not be written: what is wrong with the store shall be read before it is over.
+AGAIN = 1.0
 # Many changes at once are one row.
 AT_LEAST = 0.2
 
@@ -120,7 +122,7 @@ class Status:
             ready()
             while True:
                 try:
-                    async with asyncio.timeout(EVERY):
+                    async with asyncio.timeout(EVERY if self._unwritten.since is None else AGAIN):
                         await self._changed.wait()
                 except TimeoutError:
                     pass

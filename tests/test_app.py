@@ -532,9 +532,11 @@ class SharedStore(MemoryStore):
         self.free.set()
 
 
-async def with_shared(world: World, seconds: float, act: Callable[[SharedStore], None], **options: Any) -> SharedStore:
+async def with_shared(
+    world: World, seconds: float, act: Callable[[SharedStore], None], store: SharedStore | None = None, **options: Any
+) -> SharedStore:
     """A run on a shared store of `seconds`; `act` is done to the store after 5 s."""
-    world.store = store = SharedStore()
+    world.store = store = store or SharedStore()
     world.stage("stages", backfill=noting(world, "backfill"), ingest=noting(world, "ingest"))
     asyncio.get_running_loop().call_later(5.0, act, store)
     await world.life(seconds, **options)
@@ -573,8 +575,46 @@ def test_a_store_that_forgot_is_read_anew_by_the_same_run_D30(world: World) -> N
     run_virtual(with_shared(world, 60.0, let_in_and_forget))
     assert world.order.count("backfill ends") == 2
     assert [fields["cause"] for fields in world.events("store.lost")] == ["store.lost: all of it"]
+    (over,) = world.events("store.refilled")
+    assert (over["reason"], over["times"]) == ("store.lost", 1)
     assert len(world.events("ready")) == 2
     assert world.order.count("store opened") == world.order.count("store closed") == 2
+
+
+class Unfit(SharedStore):
+    """One whose server is not fit for a store the next `times` that somebody claims it."""
+
+    times = 0
+
+    async def claim(self, roles: frozenset[str], *, wait: bool) -> None:
+        if self.times:
+            self.times -= 1
+            raise ConfigurationError("store.evicting: it drops candles")
+        await super().claim(roles, wait=wait)
+
+
+async def with_unfit(world: World, times: int) -> SharedStore:
+    """A run whose server is not fit the first `times`, and after 5 s has lost something and is not fit thrice."""
+
+    def turn(store: SharedStore) -> None:
+        unfit.times = 3
+        store.broken.set_exception(StoreLostError("store.lost: some of it"))
+
+    unfit = Unfit()
+    unfit.times = times
+    unfit.free.set()
+    return await with_shared(world, 60.0, turn, unfit)
+
+
+def test_a_server_that_is_fit_no_more_is_waited_for_D29(world: World) -> None:
+    assert len(run_virtual(with_unfit(world, 0)).claims) == 2
+    assert [fields["reason"] for fields in world.events("store.error")] == ["store.evicting"]
+    assert (len(world.events("store.well")), len(world.events("ready"))) == (1, 2)
+
+
+def test_a_server_that_never_was_fit_ends_the_start_D29(world: World) -> None:
+    with pytest.raises(ConfigurationError, match="it drops candles"):
+        run_virtual(with_unfit(world, 1))
 
 
 def test_a_run_that_was_fenced_ends_with_75_P23(world: World) -> None:

@@ -20,6 +20,7 @@ PAIRS = {
     "ws.lagging": "ws.caught_up",
     "symbol.halted": "symbol.trading",
     "store.error": "store.well",
+    "store.lost": "store.refilled",
     "status.unwritten": "status.written",
     "service.failed": "service.restored",
     "mem.high": "mem.well",
