@@ -60,17 +60,27 @@ class Commit:
         operations: list[int | str | bytes] = []
         for series, (coverage, has_rows) in self.known.items():
             if self._before.get(series) != (coverage, has_rows):
-                operations += ["k", 3, str(series), packed_coverage(coverage, has_rows)]
+                kind = "K" if series in self._before else "k"
+                operations += [kind, 3, str(series), packed_coverage(coverage, has_rows)]
         for series, rows in self._rows.items():
             key = keys.setdefault(layout.candles(series), len(keys) + 1)
+            kind = "C" if self._had_rows(series) else "c"
             for block, packed in blocks(series, rows):
-                operations += ["c", key, block, packed]
+                operations += [kind, key, block, packed]
         for (series, indicator), packed in self._values.items():
             key = keys.setdefault(layout.values(series), len(keys) + 1)
             operations += ["v", key, indicator, packed]
         entry = packed_entry(self.events.values()) if self.events else b""
         # The operations as one argument: to write a hundred takes the client longer than all else.
         return list(keys), [sequence, sequence + self.advance, len(self.events), entry, packed_operations(operations)]
+
+    def _had_rows(self, series: Series) -> bool:
+        return series in self._before and self._before[series][1]
+
+    @property
+    def valued(self) -> set[Series]:
+        """The series of which it has values."""
+        return {series for series, _ in self._values}
 
     @property
     def advance(self) -> int:

@@ -31,6 +31,14 @@ async def advice(server: Server) -> list[Advice]:
     ]
 
 
+async def evictions(server: Server) -> int:
+    """How many keys the server has evicted since it started; 0 where it may not be asked. Raises as `advice` does."""
+    try:
+        return int((await server.client.info("stats")).get("evicted_keys", 0))
+    except exceptions.NoPermissionError:
+        return 0
+
+
 def _version(what: str, text: str, oldest: tuple[int, ...]) -> Advice:
     found = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
     if found < oldest:

@@ -46,6 +46,25 @@ class Knowledge:
             for place, event in entries[stream.number]:
                 stream.told[key_of(event)] = after = place
 
+    async def missing(self, known: Mapping[Series, Known], streams: Mapping[int, Stream]) -> list[str]:
+        """The keys that are gone of those that should be there: of the store, and of what these streams tell of."""
+        layout = self._layout
+        keys = {(-1, layout.store)}
+        for series, (_, has_rows) in known.items():
+            shard = layout.shard(series.symbol)
+            keys |= {(shard, layout.coverage(shard))} | ({(shard, layout.candles(series))} if has_rows else set())
+        for number, stream in streams.items():
+            shard = number % layout.shards
+            keys |= {(shard, layout.head(number))} | ({(shard, layout.log(number))} if stream.told else set())
+            keys |= {(shard, layout.values(series)) for series in stream.valued}
+        shards: dict[int, list[str]] = defaultdict(list)
+        for shard, key in sorted(keys):
+            shards[shard].append(key)
+        found = await self._ask(lambda: self._server.all("THERE", [(each, ()) for each in shards.values()]))
+        asked = [key for each in shards.values() for key in each]
+        there = [is_there for each in found for is_there in each]
+        return [key for key, is_there in zip(asked, there, strict=True) if not is_there]
+
     async def evicted(self, known: Mapping[Series, Known]) -> list[Series]:
         """Series whose rows are gone although they had some."""
         shards: dict[int, list[Series]] = defaultdict(list)

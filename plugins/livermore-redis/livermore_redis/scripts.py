@@ -17,14 +17,15 @@ end
 
 # A lease is a head: owner, epoch and until when (by the server's clock), with the sequence number of its last commit,
 # the number of events in its log and the last event that was forgotten. A new owner gets an epoch above all before.
-# A log that has lost its head begins anew, for nobody knows what it lacks.
+# A log that has lost its head begins anew, for nobody knows what it lacks; of a head that has lost its log all is
+# forgotten.
 CLAIM = (
     _ASK
     + """
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local head = ask('HMGET', KEYS[1], 'owner', 'epoch', 'until')
-ask('XLEN', KEYS[2])
+local length = ask('XLEN', KEYS[2])
 if head[1] and head[1] ~= ARGV[1] and tonumber(head[3]) > ms then
   return {'held', head[1], string.format('%.0f', head[3] - ms)}
 end
@@ -35,6 +36,8 @@ if not head[1] and redis.call('DEL', KEYS[2]) == 1 then
   local first = string.format('%.0f-0', epoch)
   redis.call('HSET', KEYS[1], 'last', first, 'floor', first)
 end
+local last = redis.call('HGET', KEYS[1], 'last')
+if length == 0 and last then redis.call('HSET', KEYS[1], 'floor', last, 'events', 0) end
 return {'claimed', string.format('%.0f', epoch)}
 """
 )
@@ -67,7 +70,9 @@ return {'renewed', head[3]}
 
 # Compare and append. KEYS: head, log, coverage, then candles and values of series.
 # ARGV: owner, epoch, seq, new seq, events, entry, operations. These are one flat list in MessagePack: coverage (k, key,
-# series, packed), rows of a block (c, key, block, records in order of slots), a value (v, key, indicator, packed). All
+# series, packed), rows of a block (c, key, block, records in order of slots), a value (v, key, indicator, packed). K and
+# C are k and c of a series that has coverage, or rows, already: what an eviction took is not begun anew, which nobody
+# could tell from what it was. All
 # is read before anything is written, so that what refuses (another program's key) refuses the whole; the first write is
 # one that a full server refuses.
 COMMIT = (
@@ -95,15 +100,19 @@ local function merged(old, new)
   out[#out + 1] = string.sub(new, j)
   return table.concat(out)
 end
-ask('XLEN', KEYS[2])
+if ask('XLEN', KEYS[2]) == 0 and (tonumber(redis.call('HGET', KEYS[1], 'events')) or 0) > 0 then return {'gone'} end
 ask('HLEN', KEYS[3])
 local ops = cmsgpack.unpack(ARGV[7])
 for i = 1, #ops, 4 do
+  local kind = ops[i]
   ops[i + 1] = KEYS[ops[i + 1]]
-  if ops[i] == 'c' then
+  if kind == 'C' and ask('HLEN', ops[i + 1]) == 0 or kind == 'K' and ask('HEXISTS', ops[i + 1], ops[i + 2]) == 0 then
+    return {'gone'}
+  end
+  if kind == 'c' or kind == 'C' then
     ops[i + 2] = string.format('%.0f', ops[i + 2])
     ops[i + 3] = merged(ask('HGET', ops[i + 1], ops[i + 2]), ops[i + 3])
-  elseif ops[i] == 'v' then
+  elseif kind == 'v' then
     ask('HLEN', ops[i + 1])
   end
 end

@@ -28,7 +28,7 @@ from livermore_redis.address import address_of
 from livermore_redis.connection import Answer, Server, asked, connected
 from livermore_redis.cursors import Cursor
 from livermore_redis.failures import ERRORS, failure, reason_of
-from livermore_redis.health import Advice, advice
+from livermore_redis.health import Advice, advice, evictions
 from livermore_redis.knowledge import Knowledge
 from livermore_redis.layout import ROLES, Layout, series_of
 from livermore_redis.lease import PATIENCE, RENEW_EVERY, Lease
@@ -87,6 +87,7 @@ class RedisStore:
         self._writing: asyncio.Task[None] | None = None
         self._roles: tuple[str, ...] = ()
         self._warned: set[str] = set()
+        self._evictions = 0
 
     @property
     def commits(self) -> int:
@@ -106,8 +107,9 @@ class RedisStore:
         """
         for level, text in await asked(self._server, lambda: advice(self._server), patience=self._patience):
             if level == "fail":
-                raise ConfigurationError(f"{self._server.where}: {text}")
+                raise ConfigurationError(f"{text} ({self._server.where})")
             self._warn(level, text)
+        self._evictions = await asked(self._server, lambda: evictions(self._server), patience=self._patience)
         await self._lease.claim(roles, wait=wait, say=self.say, trouble=self.trouble)
         self._patience, self._roles = math.inf, tuple(role for role in ROLES if role in roles)
         # It goes on while what is there is read, which may take longer than a lease.
@@ -172,11 +174,13 @@ class RedisStore:
 
     async def check(self) -> None:
         """Whether all is there that should be. Raises StoreLostError where the server has dropped some of it."""
-        lost = await self._knowledge.evicted(self._writer.known) if self._writing else []
+        if self._writing is None:
+            return
+        # Between commits: what one is about to make is not missing.
+        async with self._writer.alone:
+            lost = await self._knowledge.missing(self._writer.known, self._writer.streams)
         if lost:
-            raise StoreLostError(
-                f"store.lost: {self._server.where}: the candles of {lost[0]} are gone, {len(lost)} in all"
-            )
+            raise StoreLostError(f"store.lost: {self._server.where}: {lost[0]} is gone, {len(lost)} keys in all")
 
     async def advice(self) -> list[Advice]:
         """What `doctor` says of the server."""
@@ -193,11 +197,19 @@ class RedisStore:
                     await self._writer.catch_up()
                 count += 1
                 if count % LOOK_EVERY == 0:
-                    for level, text in await advice(self._server):
-                        self._warn(level, text)
+                    await self._look()
                 self.trouble.well()
             except ERRORS as error:
                 self.trouble.bad(reason_of(error), failure(self._server.where, error))
+
+    async def _look(self) -> None:
+        """Warn of what is not well with the server; where it has evicted anything, see whether that was ours."""
+        for level, text in await advice(self._server):
+            self._warn(level, text)
+        evicted = await evictions(self._server)
+        if evicted != self._evictions:
+            self._evictions = evicted
+            await self.check()
 
     def _warn(self, level: str, text: str) -> None:
         if level != "ok" and text not in self._warned:
@@ -287,6 +299,9 @@ class RedisStore:
     async def values(self, series: Series) -> list[IndicatorValue]:
         """The latest value of each indicator."""
         found = await self._asked(lambda: self._server.client.hgetall(self._layout.values(series)))
+        stream = self._writer.streams.get(self._layout.stream(series, "values"))
+        if found and stream is not None:
+            stream.valued.add(series)
         return [msgspec.msgpack.decode(packed, type=IndicatorValue) for _, packed in sorted(found.items())]
 
     # ---- the log ----

@@ -30,6 +30,8 @@ class Stream:
     epoch: int
     sequence: int = 0
     told: dict[Hashable, Place] = field(default_factory=dict)
+    # The series of which there are values.
+    valued: set[Series] = field(default_factory=set)
     ring: deque[tuple[float, int, list[str], list[Any]]] = field(default_factory=deque)
 
 
@@ -228,6 +230,7 @@ class Writer:
         first = stream.sequence - len(commit.events) + 1
         for sequence, key in enumerate(commit.events, start=first):
             stream.told[key] = (stream.epoch, sequence)
+        stream.valued |= commit.valued
         self.known.update(commit.known)
 
     def _advance(self, streams: set[int], commits: dict[int, Commit]) -> None:
