@@ -1,4 +1,4 @@
-# Two commands for users (run, test), eight for developers (torture, kill, apart, fuzz, mutants, lint, bench, check). Everything lives in .venv.
+# Two commands for users (run, test), nine for developers (torture, kill, apart, storm, fuzz, mutants, lint, bench, check). Everything lives in .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ EXTRA := -e plugins/livermore-talib
 PROJECTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p livermore_redis -p livermore_simulator -p livermore_talib
 
-.PHONY: run test torture kill apart fuzz mutants lint bench check clean
+.PHONY: run test torture kill apart storm fuzz mutants lint bench check clean
 
 run: $(VENV)/installed
 	$(BIN)/livermore demo
@@ -29,6 +29,12 @@ kill: $(VENV)/installed-test
 apart: $(VENV)/installed-test
 	$(BIN)/python tests/apart.py --hours 12 --kills 20 --freezes 10
 
+STORM_HOURS ?= 48
+SPEED ?= 600
+
+storm: $(VENV)/installed-test
+	$(BIN)/python tests/storm.py --hours $(STORM_HOURS) --speed $(SPEED)
+
 COUNT ?= 1000000
 
 fuzz: $(VENV)/installed-test
@@ -41,7 +47,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES)
-	MYPYPATH=benchmarks:tests $(BIN)/mypy --strict plugins/livermore-example/livermore_example benchmarks/*.py tests/torture.py tests/run_mutants.py tests/kill.py tests/apart.py tests/fuzz.py
+	MYPYPATH=benchmarks:tests $(BIN)/mypy --strict plugins/livermore-example/livermore_example benchmarks/*.py tests/torture.py tests/run_mutants.py tests/kill.py tests/apart.py tests/storm.py tests/fuzz.py
 
 bench: $(VENV)/installed-test
 	@for program in benchmarks/[a-z]*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
