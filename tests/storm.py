@@ -76,8 +76,9 @@ class Storm:
                         if self.exchange.clock.now() > until and {each.kind for each in self.suffered} >= {*kinds}:
                             break
                 await self._calm()
-                simulated = self.exchange.clock.now() - until + hours * 3600.0
-                result = await self._reckon()
+            # From here on one alone reads with the consumer's cursor.
+            simulated = self.exchange.clock.now() - until + hours * 3600.0
+            result = await self._reckon()
             code = await livermore.stop()
         if code:
             result["violations"].append(f"exit {code}: {' / '.join(livermore.lines[-5:])}")

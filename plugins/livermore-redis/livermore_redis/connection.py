@@ -47,6 +47,9 @@ class Server:
 
     async def scripts(self, name: str, calls: Sequence[Call]) -> list[Any]:
         """Run a script once for each shard, in one round trip where it is one server; results, or what was raised."""
+        return list(await cancellable(lambda: self._scripts(name, calls)))
+
+    async def _scripts(self, name: str, calls: Sequence[Call]) -> list[Any]:
         if len(calls) == 1 or self.address.cluster:
             running = (self.script(name, keys, arguments) for keys, arguments in calls)
             return list(await asyncio.gather(*running, return_exceptions=True))
@@ -133,6 +136,16 @@ def _client(address: Address) -> Any:
     return Redis.from_pool(pool)
 
 
+async def cancellable(question: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask, and be cancelled at any moment: redis-py sends by `wait_for`, which in Python 3.11 eats a cancellation."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    answer = await question()
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
+
+
 async def asked(
     server: Server,
     question: Callable[[], Awaitable[Answer]],
@@ -149,7 +162,7 @@ async def asked(
     deadline, pause = loop.time() + patience, 0.05
     while True:
         try:
-            return await question()
+            return await cancellable(question)
         except ERRORS as error:
             reason = reason_of(error)
             waits = loop.time() + pause <= deadline and not server.closed

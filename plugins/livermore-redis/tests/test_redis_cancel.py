@@ -1,0 +1,27 @@
+"""Whoever waits for a server can be cancelled at any moment, also where redis-py forgets that it was."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livermore_redis.connection import cancellable
+
+
+async def test_a_cancellation_that_comes_with_the_answer_is_not_lost_P06() -> None:
+    async def answers() -> str:
+        answer = asyncio.ensure_future(asyncio.sleep(0, "answer"))
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            return await answer  # as `wait_for` does
+
+    async def ask_for_ever() -> None:
+        while True:
+            await cancellable(answers)
+
+    task = asyncio.ensure_future(ask_for_ever())
+    await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=5)
+    assert done == {task}
+    assert task.cancelled()
