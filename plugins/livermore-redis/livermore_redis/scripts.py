@@ -70,11 +70,10 @@ return {'renewed', head[3]}
 
 # Compare and append. KEYS: head, log, coverage, then candles and values of series.
 # ARGV: owner, epoch, seq, new seq, events, entry, operations. These are one flat list in MessagePack: coverage (k, key,
-# series, packed), rows of a block (c, key, block, records in order of slots), a value (v, key, indicator, packed). K and
-# C are k and c of a series that has coverage, or rows, already: what an eviction took is not begun anew, which nobody
-# could tell from what it was. All
-# is read before anything is written, so that what refuses (another program's key) refuses the whole; the first write is
-# one that a full server refuses.
+# series, packed), rows of a block (c, key, block, records in order of slots), a value (v, key, indicator, packed).
+# K and C are k and c of a series that has coverage, or rows, already: what an eviction took is not begun anew, which
+# nobody could tell from what it was. All is read before anything is written, so that what refuses (another program's
+# key) refuses the whole; the first write is one that a full server refuses.
 COMMIT = (
     _ASK
     + _WHOLE
