@@ -54,10 +54,10 @@ class Server:
             running = (self.script(name, keys, arguments) for keys, arguments in calls)
             return list(await asyncio.gather(*running, return_exceptions=True))
         text, digest = ALL[name]
-        found = await self._scripts("EVALSHA", digest, calls)
+        found = await self._called("EVALSHA", digest, calls)
         forgotten = [at for at, each in enumerate(found) if isinstance(each, exceptions.NoScriptError)]
         if forgotten:
-            again = await self._scripts("EVAL", text, [calls[at] for at in forgotten])
+            again = await self._called("EVAL", text, [calls[at] for at in forgotten])
             for at, each in zip(forgotten, again, strict=True):
                 found[at] = each
         return found
@@ -74,7 +74,7 @@ class Server:
             answers = await self._together([before, ("EVAL", text, len(keys), *keys), after])
         return _sound(answers)
 
-    async def _scripts(self, command: str, script: str, calls: Sequence[Call]) -> list[Any]:
+    async def _called(self, command: str, script: str, calls: Sequence[Call]) -> list[Any]:
         return await self._together([(command, script, len(keys), *keys, *arguments) for keys, arguments in calls])
 
     async def _together(self, commands: Sequence[Command]) -> list[Any]:
