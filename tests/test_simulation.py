@@ -89,6 +89,17 @@ def test_two_cuts_with_a_short_connection_between_are_not_one_long_one_H2() -> N
     assert run(8, 0.3, faults=faults, markets=FEW).violations == []
 
 
+def test_a_process_that_wakes_has_a_turn_before_its_status_is_held_against_the_cut_H2() -> None:
+    """The look that was due in the pause comes before the feed, which was due later, can find that it is cut off."""
+    seen: list[Evidence] = []
+    faults = [Fault(at=FIRST + 4.5, kind="ws.blackhole"), Fault(at=FIRST + 14.0, kind="clock.pause", amount=14.0)]
+    outcome = run(8, 0.3, faults=faults, markets=FEW, beat=5.0, see=seen.append)
+    woken = FIRST + 28.0
+    assert [state for moment, state, _ in seen[0].shown if moment == woken] == ["LIVE"]
+    assert (woken, "feed.lost") in outcome.said
+    assert outcome.violations == []
+
+
 def test_a_partial_acknowledgement_is_said_with_whom_it_leaves_out() -> None:
     seen: list[Evidence] = []
     partial = Fault(at=FIRST, kind="ws.partial_ack", symbol="P02-USD", lasts=60.0)

@@ -138,6 +138,7 @@ class _Run:
         self.problems: list[Violation] = []
         self.see: Callable[[Evidence], None] | None = None
         self.previews = True
+        self._woken_at = 0.0
         self._indicate, self._folder = indicate, folder
         self._places = {name: place for name, (place, _) in indicators.items()}
         self._references = {name: reference for name, (_, reference) in indicators.items()}
@@ -242,7 +243,9 @@ class _Run:
                 cut_since = loop.time()
                 told.clear()
             for invariant, within in (("H2", WITHDRAWN_WITHIN), ("H3", STATUS_WITHIN)):
-                is_late = loop.time() > cut_since + within and self._running.status.state() == "LIVE"
+                # At the instant at which it wakes, the process may have had no turn yet.
+                latest = max(cut_since + within, self._woken_at)
+                is_late = loop.time() > latest and self._running.status.state() == "LIVE"
                 if is_late and invariant not in told:
                     told.add(invariant)
                     what = f"LIVE at {loop.time():.0f}, cut off since {cut_since:.0f}"
@@ -280,6 +283,7 @@ class _Run:
         elif fault.kind == "clock.pause":
             assert isinstance(loop, VirtualTimeLoop)
             loop.freeze(fault.amount)
+            self._woken_at = loop.time()
         elif fault.kind == "store.full":
             await self._limit_store(1)
         elif fault.kind == "rest.revise" and loop.time() > self.hours * 3600.0 - AUDITED:
