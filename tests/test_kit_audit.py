@@ -305,3 +305,23 @@ def test_a_dead_symbol_is_asked_for_its_last_trade_ever_more_seldom_X3_W37() -> 
 
     # After 90 s, then after 3, 6, 15 and 30 minutes, then each hour: the audit looks as often.
     assert run_virtual(half_a_day()) == (16, 1)
+
+
+def test_quiet_symbols_are_asked_in_the_same_order_in_every_process_V5() -> None:
+    class Noting(MemoryExchange):
+        asked: list[str]
+
+        async def last_trade(self, symbol: str):  # type: ignore[no-untyped-def]
+            self.asked.append(symbol)
+            return await super().last_trade(symbol)
+
+    async def two_minutes() -> list[str]:
+        markets = {f"S{number:02}-USD": 1e9 for number in range(12)}
+        client = Noting(markets, start=START, history=6 * HOUR, until=START + DAY, beat=10.0)
+        client.asked = []
+        async with harness(client, MemoryStore(), depth=60) as found:
+            await found.live()
+            await asyncio.sleep(120.0)
+            return client.asked
+
+    assert run_virtual(two_minutes()) == [f"S{number:02}-USD" for number in range(12)]

@@ -41,7 +41,8 @@ class QuietProbe:
             await asyncio.sleep(LOOK_EVERY)
             self._judge()
             self._look_for_the_unmuted()
-            for symbol in [symbol for symbol in self._feed.heard if self._is_due(symbol)]:
+            # In the order of the feed: `heard` has that of a set, which is another one in each process.
+            for symbol in [symbol for symbol in self._feed.symbols if self._is_due(symbol)]:
                 await self._ask(symbol)
 
     def _look_for_the_unmuted(self) -> None:
@@ -51,7 +52,7 @@ class QuietProbe:
 
     def _is_due(self, symbol: str) -> bool:
         now = asyncio.get_running_loop().time()
-        heard = self._feed.heard[symbol]
+        heard = self._feed.heard.get(symbol, inf)
         asked, times = self._asked.get(symbol, (0.0, 0))
         if not self._feed.connected or now < heard + FIRST:
             return False
