@@ -1,4 +1,4 @@
-"""Processes apart: one follows the exchange, one computes; both killed and frozen; and what one hears of another."""
+"""Processes apart: what one that computes hears of the one that keeps the candles, and what it makes of it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import apart
 import pytest
 from livermore_indicators import IndicatorCalculationService
 from livermore_indicators.averages import SmaOfClose
 from msgspec import structs
-from redis_server import WHERE, binary
 
 from livermore_core import Batch, Event, IndicatorValue, LivermoreError, Series, SeriesChange, SeriesHost
 from livermore_core.apart import TRIM_EVERY, Elsewhere
 from livermore_core.bus import Bus
 from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
 
-SEED = 1
 START = 1_704_270_034.0
 QUIET = Series("memory", "CCC-USD", "1m")
 ABOUT = {"exchange": "memory", "symbol": "CCC-USD", "timeframe": "1m"}
@@ -31,15 +28,6 @@ OWN = {
     "indicators": {"sma": {}},
     "indicator_types": {"sma": "livermore_indicators.averages:SmaOfClose"},
 }
-
-
-@pytest.mark.skipif(binary() is None, reason=WHERE)
-async def test_processes_that_are_killed_and_frozen_make_the_values_of_a_single_one_bit_for_bit() -> None:
-    summary = await apart.run(hours=0.5, kills=2, freezes=1, seed=SEED, speed=120, empty="carry")
-    assert summary["differences"] == []
-    assert summary["kills"] == {"candles": 2, "values": 2}
-    assert summary["freezes"] == {"candles": 1, "values": 1}
-    assert summary["values"] > 1000 < summary["values_alone"]
 
 
 @asynccontextmanager

@@ -66,16 +66,16 @@ ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
 def reason_of(error: BaseException) -> str:
     """The reason code of an error, or of what it stands for: what fails while connecting comes wrapped."""
-    cause = error.__cause__ or error.__context__
-    reason = reason_of(cause) if cause is not None else OTHER
-    return reason if reason != OTHER else _own_reason(error)
-
-
-def _own_reason(error: BaseException) -> str:
     text = str(error)
     for phrase, reason in PHRASES.items():
         if phrase in text:
             return reason
+    cause = error.__cause__ or error.__context__
+    reason = reason_of(cause) if cause is not None else OTHER
+    return reason if reason != OTHER else _own_reason(error, text)
+
+
+def _own_reason(error: BaseException, text: str) -> str:
     for kind, reason in KINDS:
         if isinstance(error, kind):
             return reason

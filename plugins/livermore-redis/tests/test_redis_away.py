@@ -188,7 +188,7 @@ async def test_a_server_that_loads_is_waited_for_D24(server: RedisServer, monkey
         await loading.kill()
         commit = asyncio.create_task(store.transact(minutes(2)))
         # It answers after every two megabytes that it has loaded.
-        await loading.start("--key-load-delay", "2000")
+        await loading.start("--key-load-delay", "10000")
         await commit
         assert "store.loading" in reasons
         assert await stored(store) == await told(store) == [1, 2]

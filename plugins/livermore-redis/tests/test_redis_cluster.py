@@ -45,9 +45,11 @@ async def test_the_contract_of_stores_holds_on_a_cluster_D35(cluster: Cluster) -
     names = [name for name in dir(StoreContract) if name.startswith("test_")]
     assert len(names) > 10
     for number, name in enumerate(names):
+        test = getattr(StoreContract(), name)
+        cases = [mark.args[1][:1] for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
         async with open_store(f"{cluster.url}&prefix=store{number}") as store:
             await store.claim()
-            await getattr(StoreContract(), name)(store)
+            await test(store, *(case[0] for case in cases))
 
 
 async def test_a_slot_that_moves_and_a_node_that_returns_lose_nothing_D35(cluster: Cluster) -> None:

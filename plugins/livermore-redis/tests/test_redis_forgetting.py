@@ -40,7 +40,7 @@ async def test_a_lost_tail_is_sent_again_although_nothing_new_is_written_D26_D31
         await store.transact(minutes(4, series=ETHER))
         await server.fall_back()
         async with asyncio.timeout(20):
-            while await told(reader) != [1, 2, 3, 4]:  # noqa: ASYNC110
+            while sorted(await told(reader)) != [1, 2, 3, 4]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert await stored(reader) == [1, 2, 3]
         assert await stored(reader, ETHER) == [4]
@@ -167,8 +167,9 @@ async def test_a_log_that_is_gone_is_said_to_whoever_had_not_read_it_D32(server:
             client.delete(*client.keys("*log:candles"))
         with pytest.raises(CursorExpiredError) as caught:
             await store.events(cursor)
-        await store.transact(minutes(3))
-        assert await told(store, caught.value.oldest) == [3]
+        assert await told(store, caught.value.oldest) == []
+        with pytest.raises(StoreLostError):
+            await store.transact(minutes(3))
 
 
 async def test_a_log_that_has_lost_its_head_begins_anew_D32(server: RedisServer) -> None:
