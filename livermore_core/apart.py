@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.events import EMPTY, Event
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
+from livermore_core.status import NOT_RUNNING, STUCK, state_of
 
 if TYPE_CHECKING:
-    from livermore_core.context import Context
     from livermore_core.store.protocol import CandleStore
 
-# Seconds between two looks at the row of the other process, and after which its row is old.
+# Seconds between two looks at the row of the other process.
 LOOK_EVERY = 1.0
-FRESH = 30.0
 TRIM_EVERY = 600.0
 PAGE = 1000
 # What the other process is past: from here on its history is complete, or it has said of what it is not.
@@ -41,12 +39,6 @@ class FollowedElsewhere:
     name: str
     symbols: tuple[str, ...]
     timeframes: tuple[str, ...]
-
-    async def backfill(self, context: Context) -> None:
-        """Nothing: the other process does."""
-
-    async def ingest(self, context: Context) -> None:
-        """Nothing: the other process does."""
 
 
 class Elsewhere:
@@ -73,7 +65,7 @@ class Elsewhere:
         while True:
             row = await self._store.read_status()
             found = _followed(row)
-            if row is not None and row["state"] in COMPLETE and _is_fresh(row) and set(names) <= found.keys():
+            if state_of(row) in COMPLETE and set(names) <= found.keys():
                 self._exchanges = {name: found[name] for name in names}
                 self.trouble.well()
                 return self._exchanges
@@ -136,7 +128,7 @@ class Elsewhere:
 
     async def _look(self) -> None:
         row = await self._store.read_status()
-        if row is None or row["state"] == "STOPPED" or not _is_fresh(row):
+        if state_of(row) in (NOT_RUNNING, STUCK):
             self.trouble.bad("ingest.absent", "the process that follows the exchange is gone")
             return
         self.trouble.well()
@@ -152,7 +144,3 @@ def _followed(row: Mapping[str, Any] | None) -> dict[str, FollowedElsewhere]:
         for each in (row or {}).get("exchanges", ())
         if each["symbols"]
     }
-
-
-def _is_fresh(row: Mapping[str, Any]) -> bool:
-    return time.time() - float(row["heartbeat_epoch"]) < FRESH

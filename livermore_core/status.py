@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ AGAIN = 1.0
 AT_LEAST = 0.2
 
 STATES = ("STANDBY", "STARTING", "BACKFILLING", "WARMING", "LIVE", "DEGRADED", "STOPPING", "STOPPED")
+# Seconds after which a row says nothing of its process any more.
+FRESH = 30.0
+NOT_RUNNING, STUCK = "NOT RUNNING", "STUCK, KILLED, OR UNABLE TO WRITE"
 _OF_STAGE = {None: "STARTING", "backfill": "BACKFILLING", "indicators": "WARMING", "ingest": "WARMING"}
 
 
@@ -152,3 +156,10 @@ class Status:
 
 def _iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def state_of(row: Mapping[str, Any] | None) -> str:
+    """What a status row says of its process, or that it is gone."""
+    if row is None or row["state"] == "STOPPED":
+        return NOT_RUNNING
+    return str(row["state"]) if time.time() - row["heartbeat_epoch"] < FRESH else STUCK

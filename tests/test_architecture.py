@@ -137,7 +137,6 @@ def test_only_signing_files_and_what_is_shown_read_the_wall_clock_T01_T02() -> N
         if isinstance(node, ast.Attribute) and ast.unparse(node) in wall
     }
     assert readers == {
-        "livermore_core/apart.py",  # the age of a row of another process
         "livermore_core/cli/doctor.py",  # compares it with the exchange's
         "livermore_core/cli/importing.py",  # a file from elsewhere speaks of what is past only
         "livermore_core/cli/status.py",  # the age of a row of another process

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livermore_core.cli.output import config_option
-from livermore_core.cli.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.errors import ConfigurationError, ExitCode, StoreHeldError
 from livermore_core.loading import reader, settings_of
+from livermore_core.status import NOT_RUNNING, STUCK, state_of
 
 if TYPE_CHECKING:
     from livermore_core.store.copying import Copying

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from livermore_core.cli.output import reading_options, show
-from livermore_core.cli.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.loading import reader
 from livermore_core.market.timeframe import iso
+from livermore_core.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.store.finding import find_symbol
 
 COLUMNS = ("exchange", "symbol", "timeframe", "start", "end", "reason", "attempts", "next_attempt")

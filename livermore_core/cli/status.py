@@ -14,9 +14,7 @@ import click
 from livermore_core.cli.output import moment_of, reading_options
 from livermore_core.errors import ExitCode
 from livermore_core.loading import reader
-
-FRESH = 30.0
-NOT_RUNNING, STUCK = "NOT RUNNING", "STUCK, KILLED, OR UNABLE TO WRITE"
+from livermore_core.status import state_of
 
 
 @click.command(epilog="Example: livermore status && echo live")
@@ -44,13 +42,6 @@ def _are_values_kept(row: Mapping[str, Any] | None) -> bool:
     rows = [row or {}, *(row or {}).get("processes", ())]
     keepers = [each for each in rows if "values" in each.get("holds", ["values"])]
     return any(state_of(each) in ("LIVE", "DEGRADED") for each in keepers)
-
-
-def state_of(row: dict[str, Any] | None) -> str:
-    """What a status row says of the process, or that it is gone."""
-    if row is None or row["state"] == "STOPPED":
-        return NOT_RUNNING
-    return str(row["state"]) if time.time() - row["heartbeat_epoch"] < FRESH else STUCK
 
 
 def exchange_times(row: dict[str, Any] | None) -> dict[str, float]:

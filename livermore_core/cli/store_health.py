@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from livermore_core.cli.diagnosis import Row, failing, row
-from livermore_core.cli.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.plugins import Plugins
+from livermore_core.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.store.lock import holder
 from livermore_core.store.sqlite_file import has_room, path_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from livermore_core.cli.status import exchange_times, seconds_since, state_of
+from livermore_core.cli.status import exchange_times, seconds_since
 from livermore_core.cli.watching.columns import BETWEEN, STAGES, Cell, cell, columns_of, fitting, ordered, stage_of
 from livermore_core.cli.watching.controls import HELP, Controls
 from livermore_core.cli.watching.following import Follower
@@ -16,6 +16,7 @@ from livermore_core.cli.watching.table import Row, Table
 from livermore_core.errors import near
 from livermore_core.market.timeframe import iso
 from livermore_core.masking import harmless
+from livermore_core.status import state_of
 
 KEYS = "s sort  r reverse  / filter  j k scroll  ? keys  q quit"
 LEFT_ALIGNED = "symbol"

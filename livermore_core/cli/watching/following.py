@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from livermore_core.cli.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.cli.watching.table import DAY, Known, Symbol, Table
 from livermore_core.errors import CursorExpiredError, LivermoreError
 from livermore_core.market.events import Event
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import WIDTHS, floor
+from livermore_core.status import NOT_RUNNING, STUCK, state_of
 from livermore_core.store.protocol import CandleStore
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0

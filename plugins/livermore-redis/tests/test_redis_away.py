@@ -7,11 +7,11 @@ import os
 from contextlib import suppress
 
 import pytest
-from livermore_redis import connection
+from livermore_redis import connection, writer
 from livermore_redis.scripts import ALL
 from livermore_redis.store import RedisStore, open_store
 from redis_proxy import proxied
-from redis_server import WHERE, RedisServer, binary, running, short_folder
+from redis_server import RedisServer, running, short_folder
 from redis_steps import BITCOIN, minutes, stored, told, until, writing
 
 from livermore_core import Series, StoreBusyError, StoreError
@@ -176,19 +176,21 @@ def _is_busy(client: object) -> bool:
     return False
 
 
-async def test_a_server_that_loads_is_waited_for_D24() -> None:
-    if binary() is None:
-        pytest.skip(WHERE)
+async def test_a_server_that_loads_is_waited_for_D24(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons: set[str] = set()
+    reason_of = writer.reason_of
+    monkeypatch.setattr(writer, "reason_of", lambda error: reasons.add(reason_of(error)) or reason_of(error))
     async with running() as loading, writing(loading.url) as (store, _):
         await store.transact(minutes(1))
         with loading.client() as client:
-            client.mset({f"other:{number}": os.urandom(50_000) for number in range(200)})
+            client.mset({f"other:{number}": os.urandom(50_000) for number in range(800)})
             client.save()
         await loading.kill()
         commit = asyncio.create_task(store.transact(minutes(2)))
         # It answers after every two megabytes that it has loaded.
         await loading.start("--key-load-delay", "2000")
         await commit
+        assert "store.loading" in reasons
         assert await stored(store) == await told(store) == [1, 2]
 
 
