@@ -20,8 +20,9 @@ from redis_server import RedisServer, running
 from livermore_core import Series, open_reader
 from livermore_core.testing import Program
 
-# 2024-01-03 02:31:05 UTC: no bucket has just ended that one could know of and another not yet.
+# 2024-01-03 02:31:05 UTC, and when the round begins: no bucket has just ended, or ends soon.
 START = 1_704_249_065.0
+BEGIN = START + 25.0
 PRODUCTS, DAYS = 4, 20
 TIMEFRAMES = ("1m", "5m", "15m", "1h")
 LEASE = 3.0
@@ -77,7 +78,7 @@ def blows(role: str, kills: int, freezes: int, until: float, seed: int) -> list[
     chance = Random(f"{seed}:{role}")
     kinds = [False] * kills + [True] * freezes
     chance.shuffle(kinds)
-    moments = sorted(chance.uniform(START + CALM, until) for _ in kinds)
+    moments = sorted(chance.uniform(BEGIN + CALM, until) for _ in kinds)
     return [
         Blow(moment, kind, chance.random() < 0.5, chance.uniform(0.0, LATEST_WAKING))
         for moment, kind in zip(moments, kinds, strict=True)
@@ -189,7 +190,8 @@ class Role:
 class Apart:
     """The exchange, the store that is shared with all who work on it, and one process for itself on SQLite.
 
-    That one sees the same market from the same moment on: time stands still until both have their history.
+    That one sees the same market from the same moment on: time stands still until both have their history. Like who
+    computes apart it has all of it before it computes, with the last buckets, which come after the backfill.
     """
 
     def __init__(self, folder: Path, server: RedisServer, seed: int, speed: float, empty: str) -> None:
@@ -206,6 +208,7 @@ class Apart:
         """Everybody runs and has the history of the same moment; then time begins. Gives the process for itself."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.exchange)
+            await self._follow_for_a_moment()
             alone = await stack.enter_async_context(self._program("alone", self.alone, "backfill,indicators,ingest"))
             for name, stages in ROLES.items():
                 role = Role(name, lambda n=name, s=stages: self._program(n, self.url, s), self._server)  # type: ignore[misc]
@@ -225,7 +228,7 @@ class Apart:
 
     async def suffer(self, hours: float, kills: int, freezes: int, seed: int) -> None:
         """All blows, those of each role beside those of the other; at the end time stands still and all is written."""
-        until = START + hours * 3600
+        until = BEGIN + hours * 3600
         async with asyncio.TaskGroup() as group:
             for role in self.roles:
                 group.create_task(self._suffer(role, blows(role.name, kills, freezes, until, seed)))
@@ -236,6 +239,15 @@ class Apart:
             async with asyncio.timeout(WITHIN), open_reader(url) as store:
                 while not await is_caught_up(store, self.series, self.exchange.clock.now()):  # noqa: ASYNC110
                     await asyncio.sleep(0.2)
+
+    async def _follow_for_a_moment(self) -> None:
+        async with self._program("alone", self.alone, ROLES["candles"]) as before:
+            self.exchange.clock.set_speed(1)
+            await before.event("ready", WITHIN)
+            await self._reached(BEGIN)
+            self.exchange.clock.set_speed(0)
+            await before.stop()
+        assert self.exchange.clock.now() < BEGIN + 25, "too slow a start to compare what follows"
 
     async def _suffer(self, role: Role, ahead: list[Blow]) -> None:
         for blow in ahead:

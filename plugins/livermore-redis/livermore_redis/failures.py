@@ -40,8 +40,9 @@ CODES = {
     "MISCONF": "store.refusing_writes",
     "NOREPLICAS": "store.refusing_writes",
 }
-# Those of servers before 7, whose scripts leave the code out, and of redis-py.
+# Those of scripts, which leave the code out (the first one from Redis 7 on), and of redis-py.
 PHRASES = {
+    "ACL failure in script": CREDENTIALS,
     "can't run this command": CREDENTIALS,
     "can't access at least one of the keys": CREDENTIALS,
     "against a read only replica": READONLY,

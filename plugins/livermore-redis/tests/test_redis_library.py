@@ -1,4 +1,4 @@
-"""The scripts are constant, and the library beneath is one whose answers cannot be mixed up."""
+"""The scripts are constant, the library beneath is one whose answers cannot be mixed up, and so is what servers say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 import livermore_redis
 import pytest
 from livermore_redis import health, scripts
+from livermore_redis.failures import reason_of
 from livermore_redis.store import open_store
+from redis.exceptions import ResponseError
 from redis_server import RedisServer
 
 from livermore_core import ConfigurationError
@@ -53,3 +55,18 @@ async def test_an_older_library_is_refused_at_the_start_SR06(
     async with open_store(server.url) as store:
         with pytest.raises(ConfigurationError, match=r"redis-py 4\.3\.0 is too old; 6\.4 is the least"):
             await store.claim()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("The user executing the script can't run this command or subcommand", "store.credentials"),
+        ("ACL failure in script: User writer has no permissions to run the 'hset' command", "store.credentials"),
+        ("can't write against a read only replica.", "store.readonly"),
+        ("READONLY You can't write against a read only replica.", "store.readonly"),
+        ("OOM command not allowed when used memory > 'maxmemory'.", "store.full"),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", "store.error"),
+    ],
+)
+def test_what_servers_before_and_after_7_say_within_a_script_has_one_reason(said: str, reason: str) -> None:
+    assert reason_of(ResponseError(f"{said} script: f_0123, on @user_script:51.")) == reason
