@@ -26,8 +26,12 @@ N ?= 100
 kill: $(VENV)/installed-test
 	$(BIN)/python tests/kill.py --count $(N)
 
+APART_HOURS ?= 12
+KILLS ?= 20
+FREEZES ?= 10
+
 apart: $(VENV)/installed-test
-	$(BIN)/python tests/apart.py --hours 12 --kills 20 --freezes 10
+	$(BIN)/python tests/apart.py --hours $(APART_HOURS) --kills $(KILLS) --freezes $(FREEZES)
 
 STORM_HOURS ?= 48
 SPEED ?= 600

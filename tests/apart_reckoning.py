@@ -53,6 +53,8 @@ class Follower:
         self._seen: set[tuple[Any, ...]] = set()
         self._newest: dict[tuple[Series, str], int] = defaultdict(int)
         self._known: dict[Series, Intervals] = defaultdict(Intervals)
+        # Announced as unknown, and the end of it not yet.
+        self._gaps: dict[Series, Intervals] = defaultdict(Intervals)
 
     async def follow(self, url: str) -> None:
         """Read for ever."""
@@ -91,14 +93,22 @@ class Follower:
         self.told[key][value.time] = value
 
     def _wrong_candle(self, event: Event) -> Iterator[str]:
-        """A bucket becomes known once: by its close, or by the range that was fetched; else a gap was told before."""
-        end, known = event.until or event.time + width(event.timeframe), self._known[event.series]
+        """A bucket becomes known once: by its close, or by the range that was fetched; else a gap was told before.
+
+        What heals a gap is told candle by candle, if it is live, and then as a range.
+        """
+        end = event.until or event.time + width(event.timeframe)
+        known, gaps = self._known[event.series], self._gaps[event.series]
         if event.kind == GAP:
             known.remove(event.time, end)
+            gaps.add(event.time, end)
         elif event.kind in (*FIRST, BACKFILLED):
             for low, high in known.within(event.time, end):
-                yield f"{event.series}: [{low}, {high}) was known before {event.kind} of {event.time}"
+                if event.kind != BACKFILLED or not gaps.covers(low, high):
+                    yield f"{event.series}: [{low}, {high}) was known before {event.kind} of {event.time}"
             known.add(event.time, end)
+        if event.kind == BACKFILLED:
+            gaps.remove(event.time, end)
         if event.kind == "candle.closed":
             if event.time <= self._newest[event.series, ""]:
                 yield f"{event.series} {event.time}: closed after {self._newest[event.series, '']}"

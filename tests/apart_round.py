@@ -164,8 +164,12 @@ class Role:
         code = await woken.ended(WITHIN)
         if code != HELD or not any(f"pid {self.holder.pid} on" in line for line in woken.lines[-3:]):
             self.problems.append(f"{self.name}: woken, it ended with {code}: {' / '.join(woken.lines[-3:])}")
-        if await self._holders() != [self.holder.pid]:
-            self.problems.append(f"{self.name}: woken, it changed the status: {await self._holders()}")
+        try:
+            async with asyncio.timeout(WITHIN):
+                while (holders := await self._holders()) != [self.holder.pid]:
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            self.problems.append(f"{self.name}: woken, it changed the status: {holders}")
         if self._heads() != before:
             self.problems.append(f"{self.name}: woken, it changed who holds: {before} to {self._heads()}")
 
