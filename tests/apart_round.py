@@ -166,7 +166,7 @@ class Role:
             self.problems.append(f"{self.name}: woken, it ended with {code}: {' / '.join(woken.lines[-3:])}")
         try:
             async with asyncio.timeout(WITHIN):
-                while (holders := await self._holders()) != [self.holder.pid]:
+                while (holders := await self._holders()) != [self.holder.pid]:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
         except TimeoutError:
             self.problems.append(f"{self.name}: woken, it changed the status: {holders}")
