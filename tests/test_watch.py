@@ -15,9 +15,10 @@ import pytest
 
 from livermore_core import Batch, Candle, Event, IndicatorValue, Series, SeriesChange, StoreAbsentError, StoreError
 from livermore_core.cli.group import run
+from livermore_core.cli.watch import _print_lines
 from livermore_core.cli.watching import following
 from livermore_core.cli.watching.columns import age_text, cell, columns_of, fitting, ordered, price_text
-from livermore_core.cli.watching.controls import Controls
+from livermore_core.cli.watching.controls import HELP, Controls
 from livermore_core.cli.watching.drawing import picture
 from livermore_core.cli.watching.following import Follower
 from livermore_core.cli.watching.keys import Keys
@@ -269,7 +270,8 @@ async def followed(
         told.set()
 
     following = asyncio.create_task(seen.follow(hear))
-    await until(lambda: seen.table.known != {} or seen.trouble != "")
+    async with asyncio.timeout(10):
+        await told.wait()
     yield seen, until
     following.cancel()
 
@@ -401,6 +403,25 @@ async def test_a_store_that_is_not_there_at_the_start_ends_it() -> None:
         await Follower(absent, lambda: Table("macd-v")).follow(lambda events: None)
 
 
+@pytest.mark.parametrize("typed", ["btc/usdc", "BTC-USDC", "BTC-*"])
+async def test_a_symbol_may_be_typed_as_an_alias_or_a_glob(typed: str) -> None:
+    store = MemoryStore()
+    await write(store, BTC, 10.0, START)
+    await write(store, ETH, 10.0, START)
+    await store.write_status(status(exchanges=[{"name": "coinbase", "aliases": {"BTC-USDC": "BTC-USD"}}]))
+    async with followed(lambda: store, symbols=[typed]) as (seen, _):
+        assert [row.symbol for row in rows_of(seen)] == ["BTC-USD"]
+
+
+async def test_an_alias_is_understood_as_soon_as_the_process_has_named_it() -> None:
+    store = MemoryStore()
+    await store.write_status(status("STARTING"))
+    async with followed(lambda: store, symbols=["BTC-USDC"]) as (seen, until):
+        await write(store, BTC, 10.0, START)
+        await store.write_status(status(exchanges=[{"name": "coinbase", "aliases": {"BTC-USDC": "BTC-USD"}}]))
+        await until(lambda: [row.symbol for row in rows_of(seen)] == ["BTC-USD"])
+
+
 # ---- the picture ----
 
 
@@ -453,7 +474,34 @@ async def test_an_indicator_of_which_nothing_is_stored_is_said() -> None:
     assert "no value of 'macdv' is stored, did you mean 'macd-v'?; stored: macd-v" in shown(seen, Controls(), 120, 20)
 
 
+async def test_an_output_or_a_timeframe_that_is_not_stored_is_said() -> None:
+    seen = await seen_of(BTC)
+    seen.table.asked_timeframes = ["1m", "2h"]
+    lines = [line.plain for line in picture(seen, Controls(), "macdv", 120, 20)]
+    assert "macd-v has no output 'macdv', did you mean 'macd_v'?; stored: macd_v, stage" in lines
+    assert "nothing is stored at 2h; stored: 1m" in lines
+    seen.table.asked_timeframes = ["1m"]
+    assert not any("stored" in line.plain for line in picture(seen, Controls(), "macd_v", 120, 20))
+
+
+def test_the_keys_are_told_on_80_columns() -> None:
+    assert [f"{keys:<15} {meaning}" for keys, meaning in HELP if len(meaning) > 80 - 16] == []
+
+
 # ---- plain lines ----
+
+
+async def test_what_is_absent_is_said_once_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def follow(told: Callable[[Sequence[Event]], None]) -> None:
+        for _ in range(2):
+            told(())
+
+    seen = await seen_of(BTC)
+    monkeypatch.setattr(seen, "follow", follow)
+    await _print_lines(seen, "nothing")
+    assert capsys.readouterr().err == "macd-v has no output 'nothing'; stored: macd_v, stage\n"
 
 
 def lines_of(batches: Sequence[tuple[float, list[Event]]]) -> list[str]:
@@ -536,3 +584,5 @@ async def test_once_prints_the_whole_table_also_without_a_terminal(
     assert "BTC-USD  10.0000" in printed
     assert "-151.0 vv" in printed
     assert "\x1b" not in printed
+    assert await asyncio.to_thread(run, ["watch", "--once", "--store", url, "--symbol", "BTC-UDS"]) == 1
+    assert "'BTC-UDS' is neither stored nor followed, did you mean 'BTC-USD'?" in capsys.readouterr().err

@@ -80,8 +80,7 @@ def watch(
 
     for timeframe in timeframes:
         width(timeframe)
-    globs = [symbol.strip().upper().replace("/", "-") for symbol in symbols]
-    seen = Follower(lambda: reader(file, store), lambda: Table(indicator, globs, timeframes), interval)
+    seen = Follower(lambda: reader(file, store), lambda: Table(indicator, symbols, timeframes), interval)
     controls = Controls(sort)
     if once:
         _run(_print_once(seen, controls, output))
@@ -150,7 +149,8 @@ async def _screen(seen: Follower, controls: Controls, output: str | None, interv
 
 
 async def _print_lines(seen: Follower, output: str | None) -> None:
-    """A line per close on stdout, and on stderr when the store cannot be read, and when it can again."""
+    """A line per close on stdout; on stderr what is absent, when the store cannot be read, and when it can again."""
+    from livermore_core.cli.watching.absent import absent
     from livermore_core.cli.watching.lines import Lines
 
     lines, now = Lines(seen, output), asyncio.get_running_loop().time
@@ -164,4 +164,7 @@ async def _print_lines(seen: Follower, output: str | None) -> None:
             click.echo(harmless(seen.complaint()) or "the store is read again", err=True)
         trouble = seen.trouble
 
+    await seen.look()
+    for line in absent(seen.table, output):
+        click.echo(harmless(line), err=True)
     await seen.follow(tell)

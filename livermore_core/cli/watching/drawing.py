@@ -9,11 +9,11 @@ from typing import Any
 from rich.text import Text
 
 from livermore_core.cli.status import exchange_times, seconds_since
+from livermore_core.cli.watching.absent import absent
 from livermore_core.cli.watching.columns import BETWEEN, STAGES, Cell, cell, columns_of, fitting, ordered, stage_of
 from livermore_core.cli.watching.controls import HELP, Controls
 from livermore_core.cli.watching.following import Follower
-from livermore_core.cli.watching.table import Row, Table
-from livermore_core.errors import near
+from livermore_core.cli.watching.table import Row
 from livermore_core.market.timeframe import iso
 from livermore_core.masking import harmless
 from livermore_core.status import state_of
@@ -33,7 +33,7 @@ def picture(seen: Follower, controls: Controls, output: str | None, width: int, 
     every = seen.table.rows(seen.table.times({name: moment + since for name, moment in said.items()}))
     matching = [row for row in every if controls.filter.upper() in row.symbol.upper()]
     rows = ordered(matching, controls.sort, output, controls.falls)
-    head = _head(seen, every, seen.table.times(said), width)
+    head = _head(seen, every, seen.table.times(said), output, width)
     if height is None:
         lines = [*head, *_body(rows, slice(None), seen, controls, output, width), *_legend(rows, width)]
     else:
@@ -52,7 +52,9 @@ def picture(seen: Follower, controls: Controls, output: str | None, width: int, 
 # ---- the head ----
 
 
-def _head(seen: Follower, rows: Sequence[Row], times: Mapping[str, float], width: int) -> list[Text]:
+def _head(
+    seen: Follower, rows: Sequence[Row], times: Mapping[str, float], output: str | None, width: int
+) -> list[Text]:
     state, gaps = state_of(seen.status), sum(row.gaps for row in rows)
     first = Text("livermore  ").append(harmless(state), STATES.get(state, "bold yellow"))
     names = {name: f"{harmless(name)} " if len(times) > 1 else "" for name in times}
@@ -62,21 +64,13 @@ def _head(seen: Follower, rows: Sequence[Row], times: Mapping[str, float], width
     warnings = [
         (seen.complaint(), "bold red"),
         (_reasons(seen.status or {}), "yellow"),
-        (_missing(seen.table), "yellow"),
+        *((line, "yellow") for line in absent(seen.table, output)),
     ]
     return [first, *(Text(line, style) for said, style in warnings for line in wrap(harmless(said), width)[:LONGEST])]
 
 
 def _reasons(status: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}: {reason}" for name, reason in status.get("reasons", {}).items())
-
-
-def _missing(table: Table) -> str:
-    """That nothing is stored of the indicator asked for, where something is of others."""
-    if not table.indicators or table.indicator in table.indicators:
-        return ""
-    stored = ", ".join(sorted(table.indicators))
-    return f"no value of {table.indicator!r} is stored{near(table.indicator, table.indicators)}; stored: {stored}"
 
 
 def _several(count: int, what: str) -> str:

@@ -9,15 +9,15 @@ from typing import Any
 
 from livermore_core.cli.watching.table import DAY, Known, Symbol, Table
 from livermore_core.errors import CursorExpiredError, LivermoreError
+from livermore_core.exchange.heal import backoff
 from livermore_core.market.events import Event
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import WIDTHS, floor
 from livermore_core.status import NOT_RUNNING, STUCK, state_of
+from livermore_core.store.finding import find_wanted
 from livermore_core.store.protocol import CandleStore
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
-# Doublings of the pause that are counted.
-ENOUGH = 10
 # Where nobody writes, another store may have taken the place of the one that is open.
 LOOK_ANEW = 5.0
 
@@ -57,11 +57,11 @@ class Follower:
                     raise
                 self.trouble = str(error)
                 told(())
-                await asyncio.sleep(min(self._pause * 2**self._failures, LONGEST_PAUSE))
-                self._failures = min(self._failures + 1, ENOUGH)
+                await asyncio.sleep(backoff(self._failures, self._pause, LONGEST_PAUSE))
+                self._failures += 1
 
     async def look(self) -> None:
-        """Read everything once. Raises StoreError."""
+        """Read everything once. Raises StoreError, NotStoredError."""
         async with self._opening() as store:
             await self.read(store)
 
@@ -77,6 +77,7 @@ class Follower:
         self.table, self._cursor = table, cursor
 
     async def _load_all(self, store: CandleStore, table: Table) -> None:
+        table.symbols = await find_wanted(store, table.symbols)
         wanted = [series for series in await store.series() if table.wants(series)]
         await _load(store, table, wanted)
         await _look_back(store, table, {series[:2] for series in wanted})
@@ -100,9 +101,10 @@ class Follower:
             told(events)
 
     async def _look_at_status(self, store: CandleStore) -> None:
-        before, self.status = self.status, await store.read_status()
-        if _phase(before) != _phase(self.status):  # what the indicators are warmed with is stored, not announced
+        status = await store.read_status()
+        if _phase(status) != _phase(self.status):  # what the indicators are warmed with is stored, not announced
             await self._load_all(store, self.table)
+        self.status = status
 
     async def _next(self, store: CandleStore) -> list[Event]:
         assert self._cursor is not None

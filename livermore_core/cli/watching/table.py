@@ -48,15 +48,15 @@ class Table:
         self.indicators: set[str] = set()  # of which anything is stored
         self.known: dict[Series, Known] = {}
         self.day_before: dict[Symbol, float | None] = {}
-        self._symbols, self._timeframes = symbols, timeframes
+        self.symbols, self.asked_timeframes = symbols, timeframes
 
     def wants(self, series: Series) -> bool:
         """Whether the symbol of a series is shown."""
-        return not self._symbols or any(fnmatchcase(series.symbol, glob) for glob in self._symbols)
+        return not self.symbols or any(fnmatchcase(series.symbol, glob) for glob in self.symbols)
 
     def shows(self, timeframe: str) -> bool:
         """Whether a timeframe has a column."""
-        return not self._timeframes or timeframe in self._timeframes
+        return not self.asked_timeframes or timeframe in self.asked_timeframes
 
     @property
     def timeframes(self) -> list[str]:
