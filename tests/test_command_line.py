@@ -108,6 +108,24 @@ async def test_candles_are_printed_in_every_format(store: str, capsys: pytest.Ca
     assert len(table.splitlines()) == 3
     since = await in_thread(printed, capsys, *asked, "--format", "json", "--since", "2024-01-01T00:05Z")
     assert json.loads(since) == rows[1:]
+    span = ("--since", "2024-01-01T00:00:00.5Z", "--until", "2024-01-01T00:05:00.5Z")
+    assert json.loads(await in_thread(printed, capsys, *asked, "--json", *span)) == rows[1:2]
+
+
+async def test_within_bounds_all_candles_are_printed_and_without_the_newest_twenty(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [Candle(START + 300 * n, 10.0, 12.0, 9.0, 11.0, 1.5) for n in range(25)]
+    async with open_store(store) as opened:
+        await opened.transact(Batch(changes=[SeriesChange(series=SERIES, rows=rows)]))
+
+    async def count(*options: str) -> int:
+        asked = ("candles", "BTC-USD", "5m", "--store", store, "--format", "jsonl", *options)
+        return len((await in_thread(printed, capsys, *asked)).splitlines())
+
+    until = ("--until", "2025-01-01")
+    assert [await count(*options) for options in ([], ["--since", "2024-01-01"], until)] == [20, 25, 25]
+    assert await count(*until, "--limit", "3") == 3
 
 
 async def test_the_open_candle_is_what_the_closed_minutes_add_up_to(
@@ -118,8 +136,17 @@ async def test_the_open_candle_is_what_the_closed_minutes_add_up_to(
         change = SeriesChange(series=SERIES._replace(timeframe="1m"), rows=minutes)
         await opened.transact(Batch(changes=[change]))
     asked = ("candles", "BTC-USD", "5m", "--store", store, "--json", "--open")
-    row = json.loads(await in_thread(printed, capsys, *asked))[-1]
+    rows = json.loads(await in_thread(printed, capsys, *asked))
+    row = rows[-1]
     assert (row["time"], row["high"], row["volume"], row["source"]) == ("2024-01-01T00:35:00Z", 14.0, 4.5, "open")
+    for options, expected in (
+        (["--limit", "2"], rows[-2:]),
+        (["--until", "2024-01-01T00:35:00Z"], rows[:-1]),
+        (["--until", "2024-01-01T00:35:01Z"], rows),
+        (["--since", "2024-01-01T00:35:00Z"], rows[-1:]),
+        (["--since", "2024-01-01T00:35:01Z"], []),
+    ):
+        assert json.loads(await in_thread(printed, capsys, *asked, *options)) == expected, options
 
 
 @pytest.mark.parametrize(
@@ -129,6 +156,8 @@ async def test_the_open_candle_is_what_the_closed_minutes_add_up_to(
         (["candles", "BTC-USD", "1h"], 1, "BTC-USD is not stored at 1h; stored: 5m"),
         (["indicators", "BTC-USD", "1h"], 1, "BTC-USD is not stored at 1h; stored: 5m"),
         (["candles", "BTC-USD", "5m", "--since", "9" * 20], 2, "is no time"),
+        (["candles", "BTC-USD", "5m", "--json", "--format", "csv"], 2, "--json and --format csv are two formats"),
+        (["indicators", "--list", "--json", "--format", "jsonl"], 2, "--json and --format jsonl are two formats"),
     ],
 )
 async def test_what_is_not_there_is_said(
@@ -136,6 +165,23 @@ async def test_what_is_not_there_is_said(
 ) -> None:
     assert await in_thread(run, [*arguments, "--store", store]) == code
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["candles", "BTC-USD", "5m", "--format", "csv"], ["events"], ["watch", "--once"]]
+)
+@pytest.mark.parametrize("buffering", [1, 8192])
+def test_a_stdout_that_is_full_is_said(
+    arguments: list[str],
+    buffering: int,
+    store: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Path("/dev/full").open("w", buffering) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert run([*arguments, "--store", store]) == 74
+    assert capsys.readouterr().err == "livermore: stdout cannot be written: No space left on device\n"
 
 
 async def test_gaps_name_what_is_unknown(store: str, capsys: pytest.CaptureFixture[str]) -> None:

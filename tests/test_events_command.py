@@ -20,7 +20,7 @@ SERIES = Series("coinbase", "BTC-USD", "5m")
 START = 1_704_067_200
 ABOUT = SERIES._asdict()
 OUTPUTS = {"macd_v": 12.5, "signal": None, "zone": "neutral"}
-VALUE = IndicatorValue(indicator="macd-v", time=START, outputs=OUTPUTS, settled=True, have=34, need=34, since=START)
+VALUE = IndicatorValue(indicator="macd-v", time=START, outputs=OUTPUTS, settled=True, have=30, need=34, since=START)
 CLOSED = Event(kind="candle.closed", time=START, candle=Candle(START, 10.0, 12.0, 9.0, 11.0, 1.5), **ABOUT)
 EVENTS = [
     CLOSED,
@@ -85,7 +85,7 @@ def test_the_newest_are_printed_or_those_after_a_cursor(printed: Printed) -> Non
 def test_people_get_a_line_per_event(printed: Printed) -> None:
     lines = printed("events")
     assert lines[0] == "2024-01-01T00:00:00Z  candle.closed       BTC-USD     5m  11 volume 1.5"
-    assert lines[1].endswith("macd-v macd_v=12.5000 signal=None zone=neutral")
+    assert lines[1].endswith("macd-v macd_v=12.5000 zone=neutral 30/34")
     assert lines[2].endswith("until 2024-01-01T00:15:00Z, downtime")
     assert lines[3].endswith("withdrawn (revision 1)")
     assert lines[4].endswith("until 2024-01-01T00:15:00Z, 0 candles")
@@ -120,7 +120,7 @@ def test_values_are_printed_in_every_format(printed: Printed) -> None:
     (row,) = json.loads("".join(printed(*asked, "--json")))
     assert [json.loads(line) for line in printed(*asked, "--format", "jsonl")] == [row]
     assert (row["outputs"], row["age"], row["liquidity"]) == (OUTPUTS, 0, "high")
-    assert "macd_v=12.5000" in printed(*asked)[1]
+    assert "  macd_v=12.5000 zone=neutral 30/34  " in printed(*asked)[1]
 
 
 async def test_what_is_announced_is_followed_until_ctrl_c(tmp_path: Path) -> None:

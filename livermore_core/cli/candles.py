@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from livermore_core.cli.output import format_option, moment_of, reading_options, show
+from livermore_core.cli.output import format_of, format_option, moment_of, reading_options, show
+from livermore_core.consumer.market import Market
 from livermore_core.loading import reader
 from livermore_core.market.candle import Candle, merge
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import BASE, iso, width
-from livermore_core.store.finding import find_series
 from livermore_core.store.protocol import CandleStore
 
+NEWEST = 20
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "revision", "source")
 
 
@@ -23,7 +25,7 @@ COLUMNS = ("time", "open", "high", "low", "close", "volume", "revision", "source
 @click.argument("symbol")
 @click.argument("timeframe")
 @click.option("--exchange", help="Of which exchange, where several are stored.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many, newest.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many, newest; if no bound is given, {NEWEST}.")
 @click.option("--since", metavar="TIME", help="From this time on (ISO 8601).")
 @click.option("--until", metavar="TIME", help="Before this time.")
 @click.option("--open", "with_open", is_flag=True, help="The open candle too, as far as closed lower ones tell.")
@@ -33,43 +35,43 @@ def candles(
     symbol: str,
     timeframe: str,
     exchange: str | None,
-    limit: int,
+    limit: int | None,
     since: str | None,
     until: str | None,
     with_open: bool,
-    format: str,
+    format: str | None,
     as_json: bool,
     store: str | None,
     file: Path | None,
 ) -> None:
     """Print the stored closed candles of SYMBOL and TIMEFRAME, oldest first."""
     width(timeframe)
-    asked = {"last": limit, "since": moment_of(since), "until": moment_of(until)}
-    rows = asyncio.run(_rows(file, store, symbol, timeframe, exchange, asked, with_open))
-    show(rows, COLUMNS, "json" if as_json else format)
+    format = format_of(format, as_json)
+    if limit is None and since is None and until is None:
+        limit = NEWEST
+    asked = {"last": limit, "since": moment_of(since), "until": moment_of(until), "exchange": exchange}
+    found = asyncio.run(_found(reader(file, store), symbol, timeframe, with_open, asked))
+    rows = [{"time": iso(row.time)} | {column: getattr(row, column) for column in COLUMNS[1:]} for row in found]
+    show(rows, COLUMNS, format)
 
 
-async def _rows(
-    file: Path | None,
-    store: str | None,
+async def _found(
+    opening: AbstractAsyncContextManager[CandleStore],
     symbol: str,
     timeframe: str,
-    exchange: str | None,
-    asked: dict[str, Any],
     with_open: bool,
-) -> list[dict[str, Any]]:
-    async with reader(file, store) as opened:
-        series = await find_series(opened, symbol, exchange, timeframe)
-        found = await opened.candles(series, **asked)
-        if with_open:
-            found = [*found, *await _open(opened, series)]
-    return [{"time": iso(row.time)} | {column: getattr(row, column) for column in COLUMNS[1:]} for row in found]
+    asked: dict[str, Any],
+) -> list[Candle]:
+    async with opening as store:
+        closed = await Market(store).candles(symbol, timeframe, **asked)
+        opened = await _open(store, closed.series, asked["since"], asked["until"]) if with_open else []
+    return [*closed, *opened][-(asked["last"] or 0) :]
 
 
-async def _open(store: CandleStore, series: Series) -> list[Candle]:
+async def _open(store: CandleStore, series: Series, since: int | None, until: int | None) -> list[Candle]:
     """The candle of the bucket after the newest closed one, from the closed minutes in it."""
     edge = (await store.coverage(series)).end
-    if edge is None or series.timeframe == BASE:
+    if edge is None or series.timeframe == BASE or edge < (since or 0) or (until is not None and edge >= until):
         return []
     minutes = await store.candles(series._replace(timeframe=BASE), since=edge, until=edge + width(series.timeframe))
     candle = merge(edge, minutes, source="open")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from livermore_core.cli.output import outputs_text, reading_options
 from livermore_core.consumer.events import Events, Update
 from livermore_core.consumer.market import Market
 from livermore_core.loading import reader
-from livermore_core.market.events import Event
+from livermore_core.market.events import COMMITTED, Event, kinds_of
 from livermore_core.market.timeframe import iso
 from livermore_core.masking import harmless
+from livermore_core.store.protocol import CandleStore
 
 NEWEST = 20
 EPILOG = """\b
@@ -29,13 +31,22 @@ Examples:
 """
 
 
+def _kinds(context: click.Context, parameter: click.Parameter, given: Sequence[str]) -> frozenset[str]:
+    try:
+        return kinds_of(given, COMMITTED)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command(epilog=EPILOG)
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("--after", metavar="CURSOR", help='Only what came after it; "" begins with the oldest that is kept.')
 @click.option("--snapshot", is_flag=True, help="Begin with the newest candle and the latest values of every series.")
 @click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="Of this symbol, or glob, e.g. '*-USD'.")
 @click.option("--timeframe", "timeframes", multiple=True, metavar="TIMEFRAME", help="Of this timeframe.")
-@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Of this kind, e.g. candle.closed.")
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", callback=_kinds, help="Of this kind, e.g. candle.closed."
+)
 @click.option("--exchange", help="Of this exchange.")
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many.  [default: the newest {NEWEST}]")
 @reading_options
@@ -45,7 +56,7 @@ def events(
     snapshot: bool,
     symbols: Sequence[str],
     timeframes: Sequence[str],
-    kinds: Sequence[str],
+    kinds: frozenset[str],
     exchange: str | None,
     limit: int | None,
     as_json: bool,
@@ -60,45 +71,37 @@ def events(
     if snapshot and after is not None:
         raise click.UsageError("--snapshot begins anew, and takes no --after")
     asked = {"symbols": symbols or None, "timeframes": timeframes or None, "kinds": kinds or None, "exchange": exchange}
-    asyncio.run(_print(file, store, asked, after, snapshot, follow, limit, as_json))
+    asyncio.run(_print(reader(file, store), after, snapshot, limit, as_json, asked | {"follow": follow}))
 
 
 async def _print(
-    file: Path | None,
-    store: str | None,
-    asked: dict[str, Any],
+    opening: AbstractAsyncContextManager[CandleStore],
     after: str | None,
     snapshot: bool,
-    follow: bool,
     limit: int | None,
     as_json: bool,
+    asked: dict[str, Any],
 ) -> None:
-    async with reader(file, store) as opened:
+    async with opening as opened:
         market = Market(opened)
-        is_newest = after is None and not snapshot and not follow
+        is_newest = after is None and not snapshot and not asked["follow"]
         if after is None and not snapshot:
-            after = await market.cursor() if follow else ""
-        found = _events(market, after, follow, asked)
-        if is_newest:
-            newest: deque[Update] = deque(maxlen=limit or NEWEST)
-            async for update in found:
-                newest.append(update)
-            for update in newest:
-                _say(update, as_json)
-            return
+            after = await market.cursor() if asked["follow"] else ""
+        found = market.events(after, **asked)
         count = 0
-        async for update in found:
+        async for update in _newest(found, limit or NEWEST) if is_newest else found:
             _say(update, as_json)
             count += 1
             if count == limit:
                 return
 
 
-def _events(market: Market, after: str | None, follow: bool, asked: dict[str, Any]) -> Events:
-    try:
-        return market.events(after, follow=follow, **asked)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--kind'") from None
+async def _newest(found: Events, limit: int) -> AsyncIterator[Update]:
+    newest: deque[Update] = deque(maxlen=limit)
+    async for update in found:
+        newest.append(update)
+    for update in newest:
+        yield update
 
 
 def _say(update: Update, as_json: bool) -> None:
@@ -128,8 +131,8 @@ def _detail(event: Event) -> str:
     revised = f" (revision {event.revision})" if event.revision else ""
     if event.candle is not None:
         return f"{event.candle.close:.10g} volume {event.candle.volume:.10g}{revised}"
-    if event.value is not None:
-        return f"{event.value.indicator} {outputs_text(event.value.outputs)}{revised}"
+    if (value := event.value) is not None:
+        return f"{value.indicator} {outputs_text(value.outputs, value.have, value.need)}{revised}"
     if event.until is None:
         return f"withdrawn{revised}"
     said = event.reason if event.reason is not None else f"{event.count or 0} candles"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import sys
 from typing import Any
 
 import click
 
+from livermore_core.cli.stdout import StdoutError, forget, guarded
 from livermore_core.errors import ExitCode, LivermoreError
 from livermore_core.version import __version__
 
@@ -96,7 +97,7 @@ def run(arguments: list[str]) -> int:
     from livermore_core.plugins import blamed
 
     try:
-        with blamed("internal error (LIVERMORE_TRACE=1 shows the traceback)"):
+        with blamed("internal error (LIVERMORE_TRACE=1 shows the traceback)"), guarded():
             return _answer(arguments)
     except LivermoreError as error:
         if os.environ.get("LIVERMORE_TRACE"):
@@ -111,6 +112,7 @@ def run(arguments: list[str]) -> int:
 def _answer(arguments: list[str]) -> int:
     try:
         result = livermore.main(arguments, prog_name="livermore", standalone_mode=False)
+        print(end="", flush=True)
         return int(result) if isinstance(result, int) else ExitCode.OK
     except click.ClickException as error:
         error.show()
@@ -118,8 +120,14 @@ def _answer(arguments: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except SystemExit:  # click's answer to a reader that left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget()
         return ExitCode.OK
+    except StdoutError as error:
+        forget()
+        if error.errno == errno.EPIPE:
+            return ExitCode.OK
+        click.echo(f"livermore: stdout cannot be written: {error.strerror}", err=True)
+        return ExitCode.STORE
 
 
 def _contributed() -> dict[str, tuple[Any, Any]]:

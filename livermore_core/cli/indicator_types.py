@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import click
@@ -40,7 +40,7 @@ def tell_broken(plugins: Plugins) -> None:
             _say(f"plugin {plugin.name!r} ({plugin.source}) is broken: {plugin.cause}")
 
 
-def list_types(plugins: Plugins, as_json: bool) -> None:
+def list_types(plugins: Plugins, format: str) -> None:
     """Print every indicator that can be used; those that cannot are named on stderr."""
     tell_broken(plugins)
     rows = []
@@ -49,9 +49,9 @@ def list_types(plugins: Plugins, as_json: bool) -> None:
             rows.append(_row(plugins, name))
         except LivermoreError as error:
             _say(str(error))
-    if not as_json:
-        rows = [row | {"parameters": [_shown(each) for each in row["parameters"]]} for row in rows]
-    show(rows, COLUMNS, "json" if as_json else "table")
+    if not format.startswith("json"):
+        rows = [row | {"parameters": _shown(row["parameters"]), "outputs": ", ".join(row["outputs"])} for row in rows]
+    show(rows, COLUMNS, format)
 
 
 def _row(plugins: Plugins, name: str) -> dict[str, Any]:
@@ -82,8 +82,11 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
-def _shown(told: Mapping[str, Any]) -> str:
-    return f"{told['name']}={told['default']}" if "default" in told else f"{told['name']} (required)"
+def _shown(parameters: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{told['name']}={told['default']}" if "default" in told else f"{told['name']} (required)"
+        for told in parameters
+    )
 
 
 def _missing(plugins: Plugins, name: str) -> Exception:

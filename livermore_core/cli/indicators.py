@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from livermore_core.cli.output import format_option, outputs_text, reading_options, show
+from livermore_core.cli.output import format_of, format_option, outputs_text, reading_options, show
 from livermore_core.consumer.latest import LatestValue
 from livermore_core.consumer.market import Market
 from livermore_core.loading import reader, tolerant_plugins
@@ -40,7 +40,7 @@ def indicators(
     timeframe: str | None,
     listing: bool,
     exchange: str | None,
-    format: str,
+    format: str | None,
     as_json: bool,
     store: str | None,
     file: Path | None,
@@ -53,28 +53,29 @@ def indicators(
 
     With --list: every installed indicator with its plugin, parameters and defaults, outputs, warm-up and settle.
     """
+    format = format_of(format, as_json)
     if listing:
-        _list(symbol, as_json, file)
+        _list(symbol, format, file)
         return
     if symbol is None:
         raise click.UsageError("Missing argument 'SYMBOL'.")
     if timeframe is not None:
         width(timeframe)
     rows = asyncio.run(_rows(file, store, symbol, timeframe, exchange))
-    if as_json or format.startswith("json"):
-        show(rows, (), "json" if as_json else format)
+    if format.startswith("json"):
+        show(rows, (), format)
     elif format == "csv":
         show([line for row in rows for line in _by_output(row)], CSV_COLUMNS, format)
     else:
-        show([row | {"outputs": outputs_text(row["outputs"])} for row in rows], COLUMNS)
+        show([row | {"outputs": outputs_text(row["outputs"], row["have"], row["need"])} for row in rows], COLUMNS)
 
 
-def _list(symbol: str | None, as_json: bool, file: Path | None) -> None:
+def _list(symbol: str | None, format: str, file: Path | None) -> None:
     from livermore_core.cli.indicator_types import list_types
 
     if symbol is not None:
         raise click.UsageError("--list is of what is installed, and takes no symbol")
-    list_types(tolerant_plugins(file), as_json)
+    list_types(tolerant_plugins(file), format)
 
 
 async def _rows(

@@ -31,7 +31,14 @@ def reading_options(command: Command) -> Command:
 def format_option(command: Command) -> Command:
     """`--format`, as every listing of rows has it."""
     kind = click.Choice(["table", "json", "jsonl", "csv"])
-    return click.option("--format", type=kind, default="table", show_default=True, help="How it is printed.")(command)
+    return click.option("--format", type=kind, help="How it is printed.  [default: table]")(command)
+
+
+def format_of(format: str | None, as_json: bool) -> str:
+    """The format that `--format` and `--json` ask for. Raises click.UsageError where they differ."""
+    if as_json and format not in (None, "json"):
+        raise click.UsageError(f"--json and --format {format} are two formats; leave one out")
+    return "json" if as_json else format or "table"
 
 
 def config_option(command: Command) -> Command:
@@ -71,15 +78,15 @@ def _text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else harmless(str(value))
 
 
-def outputs_text(outputs: Mapping[str, Any]) -> str:
-    """The outputs of an indicator on a line."""
-    return " ".join(
-        f"{name}={value:.4f}" if isinstance(value, float) else f"{name}={value}" for name, value in outputs.items()
-    )
+def outputs_text(outputs: Mapping[str, Any], have: int, need: int) -> str:
+    """What an indicator says, on a line, and how far its warm-up is."""
+    said = {name: value for name, value in outputs.items() if value is not None}
+    texts = [f"{name}={value:.4f}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items()]
+    return " ".join([*texts, f"{have}/{need}"] if have < need else texts)
 
 
 def moment_of(text: str | None) -> int | None:
-    """UNIX seconds of an ISO 8601 time (UTC where it does not say), or of a number. Raises click.BadParameter."""
+    """A bound in UNIX seconds, from ISO 8601 (UTC where it does not say) or a number. Raises click.BadParameter."""
     try:
         return None if text is None else timeframe.moment_of(text)
     except ValueError as error:

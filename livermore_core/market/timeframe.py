@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import ceil
 
 from livermore_core.errors import ConfigurationError, near
 
@@ -30,22 +31,27 @@ def iso(moment: float) -> str:
 
 
 def moment_of(given: float | str | datetime) -> int:
+    """A bound in UNIX seconds, rounded up: the same buckets lie on either side of it. Raises ValueError."""
+    return ceil(seconds_of(given))
+
+
+def seconds_of(given: float | str | datetime) -> float:
     """UNIX seconds of ISO 8601 text or a datetime (UTC where it does not say), or of a number. Raises ValueError."""
     try:
         seconds = _seconds(given)
     except (ValueError, OverflowError):
         seconds = BEYOND
-    if abs(seconds) >= BEYOND:
+    if not abs(seconds) < BEYOND:
         raise ValueError(f"{given!r} is no time; write e.g. 2024-01-03T12:00:00Z, or UNIX seconds")
     return seconds
 
 
-def _seconds(given: float | str | datetime) -> int:
+def _seconds(given: float | str | datetime) -> float:
     if isinstance(given, str):
         given = int(given) if given.isdecimal() else datetime.fromisoformat(given)
     if isinstance(given, datetime):
         given = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
-    return int(given)
+    return given
 
 
 def width(timeframe: str) -> int:
