@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import re
@@ -98,6 +99,13 @@ def test_the_list_tells_parameters_outputs_warmup_and_settle_without_a_store(pri
     table = printed("indicators", "--list")[0]
     assert "length=20" in table
     assert "length (required), offset=0.0" in table
+    lines = printed("indicators", "--list", "--format", "jsonl")[0].splitlines()
+    assert [json.loads(line) for line in lines] == list(rows.values())
+    told = {
+        row["name"]: row for row in csv.DictReader(printed("indicators", "--list", "--format", "csv")[0].splitlines())
+    }
+    assert told["demanding"]["parameters"] == "length (required), offset=0.0, is_open=False"
+    assert told["macd-v"]["outputs"].startswith("macd_v, signal, histogram")
 
 
 def test_what_is_broken_is_named_and_the_rest_listed_P08(printed: Printed) -> None:
@@ -268,8 +276,11 @@ OBJECT = {"time": "2024-01-01T00:00:00Z", "open": 1, "high": 2, "low": 1, "close
 FILES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "rows: there is no candle in it"),
     "header alone": (HEADER, "rows: there is no candle in it"),
-    "no header": (GOOD + GOOD, "rows:2: there is no time"),
-    "misnamed": (HEADER.replace("close", "closes") + GOOD, "rows:2: there is no close, did you mean 'closes'?"),
+    "no header": (GOOD + GOOD, "rows:1: the header lacks time, open, high, low, close, volume; it is '2024"),
+    "misnamed": (
+        HEADER.replace("close", "closes") + GOOD,
+        "rows:1: the header lacks close; it is 'time, open, high, low, closes, ",
+    ),
     "short line": (HEADER + GOOD + "2024-01-01T00:01:00Z,1,2\n", "rows:3: there is no low"),
     "time": (HEADER + GOOD.replace("2024-01-01", "yesterday"), "rows:2: 'yesterdayT00:00:00Z' is no time"),
     "order": (HEADER + GOOD + GOOD, "rows:3: time 2024-01-01T00:00:00Z is not after the candle before it"),

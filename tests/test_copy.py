@@ -255,7 +255,12 @@ WRONG = {
     "itself": (
         ["sqlite:///source.sqlite", "sqlite:///./source.sqlite"],
         78,
-        "is source and target; name another store",
+        "sqlite:///source.sqlite and sqlite:///./source.sqlite are one store; name another one",
+    ),
+    "one server": (
+        ["redis://LOCALHOST/0/?prefix=a", "redis://localhost/0?prefix=a"],
+        78,
+        "are one store; name another",
     ),
     "absent": (["sqlite:///none.sqlite", "sqlite:///target.sqlite"], 1, "there is no store here yet"),
     "scheme": (["sqlite:///source.sqlite", "sqlit:///target.sqlite"], 78, "unknown store, did you mean 'sqlite'?"),

@@ -14,6 +14,7 @@ from livermore_simulator import Quirks, SimulatedExchange, SyntheticMarket
 
 from livermore_core import Batch, Candle, CandleStore, Series, SeriesChange, open_reader
 from livermore_core.cli.group import run
+from livermore_core.cli.history_file import read_history
 from livermore_core.exchange import verification
 from livermore_core.loading import tolerant_plugins
 from livermore_core.market.candle import IMPORT, SOURCES
@@ -122,7 +123,7 @@ async def test_that_nothing_traded_is_believed_where_the_file_says_so_alone(
 ) -> None:
     write(row(0), row(4))
     with Path("rows.csv").open("a") as file:  # noqa: ASYNC230
-        file.write(f"{DAY + 7200},0,0,0,0,0\n")
+        file.write(f"{DAY + 7200},,,,,0\n")
     await imported()
     assert await held() == (
         [row(0), row(4)],
@@ -186,6 +187,14 @@ def test_a_store_that_keeps_the_position_of_a_source_reads_old_rows_as_they_were
 
 # ---- files ----
 
+
+def test_a_long_file_gives_signs_of_life_while_it_is_read() -> None:
+    signs = list[int]()
+    write(*(row(hour) for hour in range(2001)))
+    assert len(read_history(Path("rows.csv"), "1h", NOW * 2, signs.append).buckets) == 2001
+    assert signs == [1000, 1000]
+
+
 SAME = {
     "semicolons": HEADER.replace(",", ";") + GOOD.replace(",", ";"),
     "order and capitals": "Volume, Close,Low,High,Open,Time\n5,11,9,12,10,1704153600\n",
@@ -205,7 +214,11 @@ async def test_a_file_may_look_like_this(case: str, tmp_path: Path) -> None:
 
 BAD = {
     "grid": (GOOD.replace("3600,", "3660,"), "time 2024-01-02T00:01:00Z does not begin a bucket of 1h; name each by"),
-    "fraction": (GOOD.replace("3600,", "3600500,"), "time 1704153600500 is no whole second"),
+    "fraction": (GOOD.replace("3600,", "3600500,"), "time '1704153600500' is no whole second"),
+    "ISO 8601 fraction": (
+        GOOD.replace("1704153600", "2024-01-02T00:00:00.9Z"),
+        "time '2024-01-02T00:00:00.9Z' is no whole second",
+    ),
     "future": (GOOD.replace("1704153600", "2999-01-01"), "its bucket has not ended; leave out what is open"),
     "past": (GOOD.replace("1704153600", "1969-12-31T23:00:00"), "is before 1970; write UNIX seconds"),
     "no time": (GOOD.replace("1704153600", "noon"), "'noon' is no time; write e.g. 2024-01-03T12:00:00Z"),
@@ -240,8 +253,14 @@ async def test_one_wrong_row_keeps_the_whole_file_out_and_is_told_with_its_line(
 
 
 WRONG = {
+    "no header": (GOOD, [], 2, "rows.csv:1: the header lacks time, open, high, low, close, volume; it is '1704153600,"),
     "header alone": (HEADER, [], 2, "rows.csv: there is no candle in it"),
-    "misnamed": (HEADER.replace("close", "closes") + GOOD, [], 2, "there is no close, did you mean 'closes'?"),
+    "misnamed": (
+        HEADER.replace("close", "closes") + GOOD,
+        [],
+        2,
+        "rows.csv:1: the header lacks close; it is 'time, open, high, low, closes, volume'",
+    ),
     "symbol": (HEADER + GOOD, ["--symbol", "BTCUSD"], 2, "'BTCUSD' is no symbol; write e.g. BTC-USD"),
     "timeframe": (HEADER + GOOD, ["--timeframe", "7m"], 78, "unknown timeframe '7m'"),
     "exchange": (

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
-from livermore_core.cli.output import moment_of
 from livermore_core.errors import near
 from livermore_core.market.candle import Candle
+from livermore_core.market.timeframe import seconds_of
 from livermore_core.masking import harmless
 
 # Digits of a time that is in milliseconds.
 MILLISECONDS = (12, 13, 14)
 FIELDS = ("open", "high", "low", "close", "volume")
+# What may stand before the first sign: spaces, and the mark of UTF-8.
+BEFORE = b"\xef\xbb\xbf \t\r\n"
 # What stands between the objects of an array, or of lines.
 BETWEEN = re.compile(r"[\s,\[\]]*")
 
@@ -31,7 +34,9 @@ def read_candles(path: Path) -> list[Candle]:
     candles: list[Candle] = []
     for line, row in read_rows(path):
         try:
-            candle = Candle(*values_of(row))
+            time = time_of(row)
+            opening, high, low, close, volume = (number_of(row, name) for name in FIELDS)
+            candle = Candle(time, opening, high, low, close, volume)
         except ValueError as error:
             raise wrong(path, line, str(error)) from None
         if candles and candle.time <= candles[-1].time:
@@ -42,24 +47,43 @@ def read_candles(path: Path) -> list[Candle]:
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a file by column, each with its line. Raises click.UsageError, also where there is none."""
+    row = None
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as raw, TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+            is_json = raw.peek().lstrip(BEFORE)[:1] in (b"[", b"{")
+            for row in _objects(path, file.read()) if is_json else _records(path, file):
+                yield row
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    row = None
-    for row in _objects(path, text) if text.lstrip()[:1] in ("[", "{") else _records(path, text):
-        yield row
     if row is None:
         raise click.UsageError(f"{path}: there is no candle in it")
 
 
-def values_of(row: Mapping[str, Any]) -> tuple[int, float, float, float, float, float]:
-    """Time, open, high, low, close and volume of a row. Raises ValueError that names the column."""
-    for name in ("time", *FIELDS):
-        if row.get(name) is None:
-            raise ValueError(f"there is no {name}{near(name, [str(key) for key in row if key != name])}")
-    opening, high, low, close, volume = (_number(name, row[name]) for name in FIELDS)
-    return _moment(str(row["time"])), opening, high, low, close, volume
+def time_of(row: Mapping[str, Any]) -> int:
+    """The time of a row, in seconds, milliseconds or ISO 8601, as UNIX seconds. Raises ValueError."""
+    text = str(_cell(row, "time"))
+    is_milliseconds = text.isdecimal() and len(text) in MILLISECONDS
+    seconds = int(text) / 1000 if is_milliseconds else seconds_of(text)
+    if seconds % 1:
+        raise ValueError(f"time {text!r} is no whole second")
+    return int(seconds)
+
+
+def number_of(row: Mapping[str, Any], name: str) -> float:
+    """The number in a column of a row. Raises ValueError that names the column."""
+    value = _cell(row, name)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is no number: {value!r:.40}") from None
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+    if row.get(name) is None:
+        raise ValueError(f"there is no {name}{near(name, [str(key) for key in row if key != name])}")
+    return row[name]
 
 
 def _objects(path: Path, text: str) -> Iterator[Row]:
@@ -83,37 +107,24 @@ def _objects(path: Path, text: str) -> Iterator[Row]:
         line += text.count("\n", begin, at)
 
 
-def _records(path: Path, text: str) -> Iterator[Row]:
-    header = text.partition("\n")[0]
+def _records(path: Path, file: TextIO) -> Iterator[Row]:
+    header = file.readline()
     delimiter = ";" if header.count(";") > header.count(",") else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    reader = csv.DictReader(chain([header], file), strict=True, delimiter=delimiter)
     try:
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        if header:
+            _check_names(reader.fieldnames)
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
         raise wrong(path, reader.line_num, str(error)) from None
 
 
-def _moment(text: str) -> int:
-    """UNIX seconds of a time in seconds, milliseconds or ISO 8601."""
-    if text.isdecimal() and len(text) in MILLISECONDS:
-        if not text.endswith("000"):
-            raise ValueError(f"time {text} is no whole second")
-        text = text[:-3]
-    try:
-        return moment_of(text) or 0
-    except click.BadParameter as error:
-        raise ValueError(error.message) from None
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise ValueError(str(error)) from None
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is no number: {value!r:.40}") from None
+def _check_names(names: Sequence[str]) -> None:
+    lacking = [name for name in ("time", *FIELDS) if name not in names]
+    if lacking:
+        raise csv.Error(f"the header lacks {', '.join(lacking)}; it is {', '.join(names)!r:.200}")
 
 
 def wrong(path: Path, line: int, reason: str) -> click.UsageError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from livermore_core.cli.bars import bars
 from livermore_core.cli.output import config_option
 from livermore_core.errors import ConfigurationError, ExitCode, StoreHeldError
 from livermore_core.loading import reader, settings_of
@@ -62,17 +62,32 @@ async def _copied(file: Path | None, source: str, target: str, cursors: Sequence
     from livermore_core.store.copying import END, Copying
 
     async with AsyncExitStack() as stack:
+        urls = [settings_of(file, _named(url))[1].store for url in (source, target)]
+        if _place(urls[0]) == _place(urls[1]):
+            raise _same(source, target)
         opened = await stack.enter_async_context(reader(file, _named(source)))
         _refuse_running(source, await opened.read_status())
-        written = await _target(stack, file, opened, target)
+        written = await _target(stack, file, opened, source, target)
         total = sum([await opened.count(series, 0, END) for series in await opened.series()])
-        with _progress(total) as advance:
+        with bars(candles=total, events=None) as advance:
             copying = Copying(opened, written, cursors, advance)
             return copying, await copying.run()
 
 
 def _named(url: str) -> str | None:
     return None if url == CONFIGURED else url
+
+
+def _place(url: str) -> tuple[str, str, str, list[str]]:
+    """Where a URL leads, whoever asks, and however it is written."""
+    scheme, _, rest = url.partition("://")
+    where, _, query = rest.partition("?")
+    host, _, path = where.rpartition("@")[2].partition("/")
+    return scheme.lower(), host.lower(), path.rstrip("/"), sorted(query.split("&"))
+
+
+def _same(source: str, target: str) -> ConfigurationError:
+    return ConfigurationError(f"{source} and {target} are one store; name another one to copy it to")
 
 
 def _refuse_running(url: str, status: dict[str, Any] | None) -> None:
@@ -83,28 +98,15 @@ def _refuse_running(url: str, status: dict[str, Any] | None) -> None:
             raise StoreHeldError(f"{url}: {where} is running on it ({row['state']}); stop it first")
 
 
-async def _target(stack: AsyncExitStack, file: Path | None, source: CandleStore, url: str) -> CandleStore:
+async def _target(stack: AsyncExitStack, file: Path | None, opened: CandleStore, source: str, url: str) -> CandleStore:
     """The target, opened as its writer. Raises ConfigurationError where it is the source."""
     from livermore_core.opening import open_writer
 
     plugins, settings = settings_of(file, _named(url))
     target: CandleStore = await open_writer(stack, plugins, settings, lambda event, fields: None)
-    paths = [getattr(store, "path", None) for store in (source, target)]
+    paths = [getattr(store, "path", None) for store in (opened, target)]
     if isinstance(paths[0], Path) and isinstance(paths[1], Path) and paths[0].samefile(paths[1]):
-        raise ConfigurationError(f"{paths[0]} is source and target; name another store to copy it to")
+        raise _same(source, url)
     if rebuilt := getattr(target, "rebuilt", None):
         click.echo(f"{url}: it was damaged, and is now {rebuilt}", err=True)
     return target
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        tasks = {"candles": bar.add_task("candles", total=total), "events": bar.add_task("events", total=None)}
-        yield lambda what, number: bar.advance(tasks[what], number)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from livermore_core.cli.candle_file import FIELDS, read_rows, values_of, wrong
+from livermore_core.cli.candle_file import FIELDS, number_of, read_rows, time_of, wrong
 from livermore_core.market.candle import IMPORT, Candle
 from livermore_core.market.timeframe import floor, iso, width
+
+# Rows between two signs of life.
+AT_ONCE = 1000
 
 
 class HistoryFile(msgspec.Struct):
@@ -19,16 +24,23 @@ class HistoryFile(msgspec.Struct):
     repeated: int = 0
 
 
-def read_history(path: Path, timeframe: str, now: float) -> HistoryFile:
-    """The whole file, in whatever order its rows are. Raises click.UsageError for the first row that is wrong."""
+def read_history(
+    path: Path, timeframe: str, now: float, advance: Callable[[int], None] = lambda rows: None
+) -> HistoryFile:
+    """The whole file, in whatever order its rows are. Raises click.UsageError for the first row that is wrong.
+
+    `advance` is told of each thousand rows.
+    """
     history, lines = HistoryFile(), dict[int, int]()
-    for line, row in read_rows(path):
+    for number, (line, row) in enumerate(read_rows(path), 1):
+        if number % AT_ONCE == 0:
+            advance(AT_ONCE)
         try:
             if None in row:
                 raise ValueError("there are more cells than columns; see whether a number has a comma in it")
-            time, *numbers = values_of(row)
+            time = time_of(row)
             _check_time(time, timeframe, now)
-            candle = _candle(time, numbers)
+            candle = _candle(time, row)
             if time not in lines:
                 history.buckets[time], lines[time] = candle, line
             elif candle != history.buckets[time]:
@@ -52,11 +64,11 @@ def _check_time(time: int, timeframe: str, now: float) -> None:
         raise ValueError(f"time {iso(time)}: its bucket has not ended; leave out what is open or yet to come")
 
 
-def _candle(time: int, numbers: list[float]) -> Candle | None:
-    """Of a bucket without volume no price is a fact: nothing traded."""
-    opening, high, low, close, volume = numbers
-    if volume == 0:
+def _candle(time: int, row: Mapping[str, Any]) -> Candle | None:
+    """Of a bucket without volume no price is a fact, or need be there: nothing traded."""
+    if number_of(row, "volume") == 0:
         return None
+    opening, high, low, close, volume = numbers = [number_of(row, name) for name in FIELDS]
     for name, number in zip(FIELDS, numbers, strict=True):
         if not 0 < number < inf:
             raise ValueError(

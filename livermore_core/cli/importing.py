@@ -6,11 +6,13 @@ import asyncio
 import sys
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from livermore_core.cli.bars import bars
 from livermore_core.cli.history_file import HistoryFile, read_history
 from livermore_core.cli.output import config_option, show
 from livermore_core.cli.verify import open_verification, show_differences, unlike
@@ -79,7 +81,8 @@ def import_(
     symbol = symbol.strip().upper().replace("/", "-")
     if not is_symbol(symbol):
         raise click.BadParameter(f"{symbol!r} is no symbol; write e.g. BTC-USD", param_hint="--symbol")
-    read = read_history(history, timeframe, time.time())
+    with bars(rows=None) as advance:
+        read = read_history(history, timeframe, time.time(), partial(advance, "rows"))
     importing = _Import(file, store, is_complete, read)
     asyncio.run(importing.run(symbol, timeframe, exchange, is_dry, is_verified))
     return ExitCode.OK if importing.is_well() else ExitCode.ANSWER_IS_NO
@@ -117,9 +120,10 @@ class _Import:
             store = await self._open(stack, plugins, settings, is_dry)
             if store is not None:
                 self.series = self.series._replace(symbol=canonical(symbol, await followed(store)))
-            await self._plan(store, settings.retention[timeframe])
-            if store is not None and not is_dry:
-                await self._write(store)
+            with bars(candles=None):
+                await self._plan(store, settings.retention[timeframe])
+                if store is not None and not is_dry:
+                    await self._write(store)
             self._tell(is_dry)
             if store is not None and is_verified:
                 await self._verify(await self._verification(stack, store))
