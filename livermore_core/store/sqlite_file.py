@@ -46,7 +46,7 @@ def make_room(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise ConfigurationError(
-            f"{path}: the store cannot be written: {error.strerror}; choose another place with --store"
+            f"{path}: the store cannot be written: {error.strerror}; choose another place"
         ) from None
 
 
