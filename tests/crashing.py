@@ -129,10 +129,10 @@ def _after(original: Any, reach: Callable[[], None]) -> Any:
 
 def _statements(original: Any, reach: Callable[[], None]) -> Any:
     @wraps(original)
-    def call(connection: Any) -> Any:
+    def call(connection: Any, *arguments: Any) -> Any:
         connection.set_trace_callback(lambda statement: reach())
         try:
-            return original(connection)
+            return original(connection, *arguments)
         finally:
             connection.set_trace_callback(None)
 

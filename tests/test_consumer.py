@@ -292,6 +292,33 @@ async def test_what_waiting_does_not_mend_is_raised(reader: CandleStore, follow:
         await anext(Market(broken).events("", follow=follow))  # type: ignore[arg-type]
 
 
+async def test_who_follows_a_file_that_is_moved_away_is_told_once_there_is_another_N05(tmp_path: Path) -> None:
+    path, is_waiting = tmp_path / "store.sqlite", asyncio.Event()
+
+    async def note() -> None:
+        is_waiting.set()
+
+    async with open_store(f"sqlite:///{path}") as old:
+        await close(old, 1, 2)
+    async with open_store(f"sqlite:///{path}", read_only=True) as reader, asyncio.timeout(30.0):
+        market = Market(Through(reader, wait=note))  # type: ignore[arg-type]
+        events = market.events("")
+        assert minutes([await anext(events), await anext(events)]) == [1, 2]
+        following = asyncio.ensure_future(anext(events))
+        await is_waiting.wait()
+        (tmp_path / "old").mkdir()
+        for each in list(tmp_path.glob("store.sqlite*")):  # noqa: ASYNC240
+            each.rename(tmp_path / "old" / each.name)
+        assert minutes(await read(market)) == [1, 2], "no file is there"
+        path.touch()
+        assert minutes(await read(market)) == [1, 2], "one that is not made yet"
+        async with open_store(f"sqlite:///{path}") as new:
+            await close(new, *range(5, 9))
+            with pytest.raises(CursorExpiredError):
+                await following
+            assert minutes(await read(market)) == [5, 6, 7, 8]
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [

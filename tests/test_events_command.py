@@ -31,6 +31,12 @@ EVENTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are made 7 ms after the epoch."""
+    monkeypatch.setattr("livermore_core.store.sqlite_file.time.time_ns", lambda: 7_000_000)
+
+
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -62,7 +68,7 @@ def test_every_event_is_a_line_of_json_that_says_what_it_knows(printed: Printed)
     closed, value, gap, revised, backfilled = map(json.loads, printed("events", "--json"))
     about = {"exchange": "coinbase", "symbol": "BTC-USD", "timeframe": "5m", "time": "2024-01-01T00:00:00Z"}
     candle = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 1.5, "source": "rest"}
-    assert closed == {"cursor": "1-1", "kind": "candle.closed", "revision": 0, "candle": candle} | about
+    assert closed == {"cursor": "7-1", "kind": "candle.closed", "revision": 0, "candle": candle} | about
     assert value["value"]["outputs"] == OUTPUTS
     assert value["value"]["since"] == "2024-01-01T00:00:00Z"
     assert "state" not in value["value"]
@@ -75,10 +81,10 @@ def test_the_newest_are_printed_or_those_after_a_cursor(printed: Printed) -> Non
     def cursors(*arguments: str) -> list[str]:
         return [json.loads(line)["cursor"] for line in printed("events", "--json", *arguments)]
 
-    assert cursors("--limit", "2") == ["1-4", "1-5"]
-    assert cursors("--after", "1-1", "--limit", "2") == ["1-2", "1-3"]
-    assert cursors("--after", "", "--kind", "candle.closed", "--kind", "candle.gap") == ["1-1", "1-3"]
-    assert cursors("--snapshot", "--symbol", "btc/*", "--timeframe", "5m") == [None, "1-5"]
+    assert cursors("--limit", "2") == ["7-4", "7-5"]
+    assert cursors("--after", "7-1", "--limit", "2") == ["7-2", "7-3"]
+    assert cursors("--after", "", "--kind", "candle.closed", "--kind", "candle.gap") == ["7-1", "7-3"]
+    assert cursors("--snapshot", "--symbol", "btc/*", "--timeframe", "5m") == [None, "7-5"]
     assert cursors("--exchange", "kraken") == []
 
 
@@ -97,8 +103,8 @@ def test_people_get_a_line_per_event(printed: Printed) -> None:
         (["--kind", "candle.close"], 2, "did you mean 'candle.closed'"),
         (["--symbol", "BTC-UDS"], 1, "did you mean 'BTC-USD'"),
         (["--timeframe", "7m"], 78, "unknown timeframe '7m'"),
-        (["--after", "nonsense"], 1, "read a snapshot, then the events after '1-0'"),
-        (["--after", "1-1", "--snapshot"], 2, "takes no --after"),
+        (["--after", "nonsense"], 1, "read a snapshot, then the events after '7-0'"),
+        (["--after", "7-1", "--snapshot"], 2, "takes no --after"),
     ],
 )
 def test_what_cannot_be_answered_is_said(
@@ -129,8 +135,8 @@ async def test_what_is_announced_is_followed_until_ctrl_c(tmp_path: Path) -> Non
     async with Program(
         "events", "--follow", "--after", "", "--json", "--store", url, directory=str(tmp_path)
     ) as program:
-        await program.line(lambda line: '"1-1"' in line)
+        await program.line(lambda line: '"7-1"' in line)
         await write(url, EVENTS[1])
-        line = json.loads(await program.line(lambda line: '"1-2"' in line))
+        line = json.loads(await program.line(lambda line: '"7-2"' in line))
         assert line["kind"] == "indicator.value"
         assert await program.stop() == 130

@@ -51,7 +51,7 @@ def test_twenty_kills_lose_nothing_and_say_nothing_twice_S3_S8_V3_D13_P05_P06() 
 
 async def test_a_schema_killed_at_each_statement_is_made_by_the_next_start_P07(tmp_path: Path) -> None:
     ends = []
-    for nth in range(1, 14):
+    for nth in range(1, 16):
         url = f"sqlite:///{tmp_path}/{nth}.sqlite"
         ends.append(create(nth, url))
         async with open_store(url) as store:

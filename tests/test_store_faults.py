@@ -99,10 +99,10 @@ async def test_a_start_waits_for_who_writes_the_file_at_this_moment_D03_D04(path
 async def test_every_transaction_takes_the_lock_before_it_reads_D04(path: Path) -> None:
     said: list[str] = []
     async with open_store(url(path)) as store:
-        store._connection.set_trace_callback(said.append)
+        store._file.connection.set_trace_callback(said.append)
         await store.transact(change(1, 2, 3))
         await store.trim({"1m": 2})
-        store._connection.set_trace_callback(None)
+        store._file.connection.set_trace_callback(None)
     begins = [statement for statement in said if statement.startswith("BEGIN")]
     assert begins == ["BEGIN IMMEDIATE"] * 2
     assert said[0] == "BEGIN IMMEDIATE"
@@ -250,7 +250,7 @@ def test_making_the_tables_breaks_off_as_a_whole_and_is_repeated_P07(path: Path,
     connection = sqlite3.connect(path, isolation_level=None)
     connection.set_authorizer(refuse)
     with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
-        create(connection)
+        create(connection, epoch=7)
     connection.close()
     with sqlite3.connect(path) as left:
         assert left.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)

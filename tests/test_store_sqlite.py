@@ -17,6 +17,7 @@ import pytest
 from livermore_core import (
     Batch,
     ConfigurationError,
+    CursorExpiredError,
     IndicatorValue,
     Series,
     SeriesChange,
@@ -80,9 +81,10 @@ async def test_what_came_before_the_store_is_closed_is_committed_and_what_comes_
 ) -> None:
     url = f"sqlite:///{tmp_path}/s.sqlite"
     async with open_store(url) as store:
+        origin = await store.head()
         tasks = [asyncio.ensure_future(store.transact(change(minute))) for minute in (1, 2)]
         await asyncio.sleep(0)
-    assert await asyncio.gather(*tasks) == ["1-1", "1-2"]
+    assert await asyncio.gather(*tasks) == [origin[:-1] + "1", origin[:-1] + "2"]
     with pytest.raises(StoreError, match="closed"):
         await store.transact(change(3))
     async with open_store(url, read_only=True) as reader:
@@ -124,6 +126,24 @@ async def test_a_reader_sees_what_is_committed_while_the_writer_runs(tmp_path: P
         assert [row.time for row in await reader.candles(SERIES)] == [60]
         with pytest.raises(StoreError, match="readonly"):
             await reader.transact(change(2))
+
+
+async def test_a_cursor_of_another_file_is_refused_and_one_of_a_file_that_notes_no_epoch_holds_N05(
+    tmp_path: Path,
+) -> None:
+    async with open_store(f"sqlite:///{tmp_path}/old.sqlite") as store:
+        await store.transact(change(1))
+        await store._rows("DELETE FROM meta WHERE key = 'epoch'")
+    async with open_store(f"sqlite:///{tmp_path}/old.sqlite") as store:
+        assert await store.transact(change(2)) == await store.head() == "1-2"
+        assert [event.time for _, event in await store.events("1-1")] == [120]
+        assert store.order("1-1") == (1,)
+    async with open_store(f"sqlite:///{tmp_path}/new.sqlite") as store:
+        await store.transact(change(1, 2))
+        assert store.order("1-1") == ()
+        for asked in ({"after": "1-1"}, {"until": "1-1"}):
+            with pytest.raises(CursorExpiredError, match="is not the one that gave it"):
+                await store.events(**asked)
 
 
 async def test_a_corrupt_file_is_moved_aside_and_kept_D05(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The tables of the embedded store, how they come into a file, and how a row becomes a candle and back."""
+"""The tables of the embedded store, how they come into a file, and how its rows and cursors are read and written."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -32,15 +33,24 @@ CREATE TABLE IF NOT EXISTS indicator_values (
 CREATE TABLE IF NOT EXISTS status (only INTEGER PRIMARY KEY CHECK (only = 1), payload BLOB NOT NULL);
 """
 
-# One look at the log: the last position that was trimmed, the newest one, and a row per event after a position.
-EVENTS_AFTER = """
+# When the file was made, in UNIX milliseconds: no cursor of another file passes for one of its log. Of files that were
+# made before it was noted, 1.
+EPOCH = "coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'), 1)"
+
+# The cursor after the newest event.
+HEAD = f"SELECT {EPOCH} || '-' || coalesce(max(position), 0) FROM events"
+
+# One look at the log: its epoch, the last position that was trimmed, the newest, and a row per event after a position.
+EVENTS_AFTER = f"""
 SELECT * FROM
-    (SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0),
+    (SELECT {EPOCH},
+            coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0),
             coalesce((SELECT max(position) FROM events), 0))
 LEFT JOIN (SELECT position, payload FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)
 ORDER BY position
 """
 
+CURSOR = re.compile("([0-9]{1,18})-([0-9]{1,18})")
 COLUMNS = "time, open, high, low, close, volume, revision, source"
 
 Row = tuple[int, float, float, float, float, float, int, int]
@@ -58,17 +68,24 @@ def check(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:
         raise ConfigurationError(f"{path} was written by a newer livermore (schema {found}); upgrade livermore")
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """Make the tables that are not there."""
+def create(connection: sqlite3.Connection, epoch: int) -> None:
+    """Make the tables that are not there; where there were none, the log begins with this epoch."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    noted = f"INSERT OR IGNORE INTO meta SELECT 'epoch', {epoch} FROM pragma_user_version WHERE user_version = 0;"
     # All at once: with some of its tables it would pass for another program's, to a reader or after SIGKILL.
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {noted} PRAGMA user_version={VERSION}; COMMIT")
 
 
 def absent(path: Path) -> StoreAbsentError:
     """What to say where there is no store."""
     return StoreAbsentError(f"{path}: there is no store here yet; `livermore start` makes one")
+
+
+def place_of(cursor: str) -> tuple[int, int]:
+    """The epoch and the position of a cursor; zeros for one that no log gave."""
+    found = CURSOR.fullmatch(cursor)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def to_candle(row: Row) -> Candle:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,15 +19,14 @@ from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
 from livermore_core.store.protocol import Batch
-from livermore_core.store.schema import COLUMNS, EVENTS_AFTER, absent, to_candle
-from livermore_core.store.sqlite_file import check_sound, connect, failure, make_room, path_of, set_aside
+from livermore_core.store.schema import COLUMNS, EVENTS_AFTER, HEAD, absent, place_of, to_candle
+from livermore_core.store.sqlite_file import OpenFile, check_sound, failure, make_room, path_of, set_aside
 from livermore_core.store.sqlite_writer import Writer
 
 # Some days of 25 live symbols; a consumer that is further behind starts from a snapshot.
 EVENTS_KEPT = 500_000
 # Seconds between two looks at the log, which take some 50 us: soon after an event, later where it is quiet.
 LOOK_SOON, LOOK_EVERY = 0.001, 0.02
-CURSOR = re.compile("1-([0-9]{1,18})")
 Answer = TypeVar("Answer")
 
 
@@ -66,10 +64,10 @@ async def open_store(
                     raise StoreCorruptError(f'{error}; move it away, or let on_corrupt = "rebuild" do so') from None
                 rebuilt = set_aside(path)
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(executor, connect, path, read_only, glance)
+            file = await asyncio.get_running_loop().run_in_executor(executor, OpenFile, path, read_only, glance)
         except sqlite3.Error as error:
             raise failure(path, error) from error
-        store = SqliteStore(connection, executor, path, rebuilt)
+        store = SqliteStore(file, executor, path, rebuilt)
         try:
             yield store
         finally:
@@ -82,13 +80,11 @@ class SqliteStore:
     `broken` gets a StoreCorruptError once the file turns out to be corrupt.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, executor: Executor, path: Path, rebuilt: Path | None = None
-    ) -> None:
+    def __init__(self, file: OpenFile, executor: Executor, path: Path, rebuilt: Path | None = None) -> None:
         self.path, self.rebuilt = path, rebuilt
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._connection, self._executor = connection, executor
-        self._writer = Writer(connection)
+        self._file, self._executor = file, executor
+        self._writer = Writer(file.connection)
         self._pending: list[tuple[Batch, asyncio.Future[str]]] = []
         self._committing = self._is_closed = False
 
@@ -135,7 +131,7 @@ class SqliteStore:
         """Commit what has come, and close the file; both finish even where the caller is cancelled."""
         self._is_closed = True
         self._commit_pending()
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, self._connection.close))
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, self._file.close))
 
     async def candles(
         self, series: Series, *, last: int | None = None, since: int | None = None, until: int | None = None
@@ -193,24 +189,24 @@ class SqliteStore:
 
     async def events(self, after: str = "", limit: int = 1000, until: str = "") -> list[tuple[str, Event]]:
         """Events after the cursor, each with its own."""
-        positions = self.order(after) or (0,), self.order(until) or (1 << 60,)
-        rows = await self._rows(EVENTS_AFTER, (*positions[0], *positions[1], limit))
-        forgotten, newest = rows[0][:2]
-        if after and not (forgotten,) <= self.order(after) <= (newest,):
-            raise CursorExpiredError(after, f"1-{forgotten}")
-        if until and not self.order(until):
-            raise CursorExpiredError(until, f"1-{forgotten}")
-        return [(f"1-{each}", msgspec.msgpack.decode(payload, type=Event)) for _, _, each, payload in rows if each]
+        first, last = place_of(after), place_of(until)
+        rows = await self._rows(EVENTS_AFTER, (first[1], last[1] if until else 1 << 60, limit))
+        epoch, forgotten, newest = rows[0][:3]
+        if after and not (epoch, forgotten) <= first <= (epoch, newest):
+            raise CursorExpiredError(after, f"{epoch}-{forgotten}")
+        if until and last[0] != epoch:
+            raise CursorExpiredError(until, f"{epoch}-{forgotten}")
+        return [(f"{epoch}-{at}", msgspec.msgpack.decode(payload, type=Event)) for *_, at, payload in rows if at]
 
     def order(self, cursor: str) -> tuple[int, ...]:
         """The position of the last event that the cursor knows."""
-        ours = CURSOR.fullmatch(cursor)
-        return (int(ours[1]),) if ours else ()
+        epoch, position = place_of(cursor)
+        return (position,) if epoch == self._file.epoch else ()
 
     async def head(self) -> str:
         """The cursor after the newest event."""
-        ((position,),) = await self._rows("SELECT coalesce(max(position), 0) FROM events")
-        return f"1-{position}"
+        ((cursor,),) = await self._rows(HEAD)
+        return str(cursor)
 
     async def wait(self, after: str, within: float) -> None:
         """Look at the log now and then: who writes a file cannot wake its readers."""
@@ -238,7 +234,7 @@ class SqliteStore:
         return await self._run(self._writer.trim, dict(keep), EVENTS_KEPT if events is None else events)
 
     async def _rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
-        return await self._run(lambda: self._connection.execute(statement, parameters).fetchall())
+        return await self._run(self._file.rows, statement, parameters)
 
     async def _run(self, action: Callable[..., Answer], *arguments: object) -> Answer:
         """Run `action` where the connection lives; it finishes even where its caller is cancelled."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from livermore_core.errors import ConfigurationError, StoreBusyError, StoreCorruptError, StoreError
-from livermore_core.store.schema import check, create
+from livermore_core.errors import ConfigurationError, StoreAbsentError, StoreBusyError, StoreCorruptError, StoreError
+from livermore_core.store.schema import EPOCH, check, create
 
 BUSY_SECONDS = 5.0
 KINDS: dict[int, type[StoreError]] = {
@@ -87,6 +89,45 @@ def failure(what: object, error: Exception) -> StoreError:
     return kind(f"{reason}{what}: {getattr(error, 'sqlite_errorname', name)}: {error}{mend}")
 
 
+class OpenFile:
+    """The file at a path, open; a reader's is always the one that is there now. Runs on the store's executor only.
+
+    `epoch` is that of its log. Raises what `connect` raises.
+    """
+
+    def __init__(self, path: Path, read_only: bool, glance: bool) -> None:
+        self._path, self._read_only, self._glance = path, read_only, glance
+        self._open()
+
+    def rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        """What a statement finds."""
+        if self._read_only and self._there() not in (None, self._identity):
+            before = self.connection
+            # Who makes the new one may have only begun.
+            with suppress(StoreAbsentError):
+                self._open()
+                before.close()
+        return self.connection.execute(statement, parameters).fetchall()
+
+    def close(self) -> None:
+        """Close it."""
+        self.connection.close()
+
+    def _open(self) -> None:
+        # Looked at first: one that takes its place meanwhile is found by the next look.
+        identity = self._there()
+        connection = connect(self._path, self._read_only, self._glance)
+        ((epoch,),) = connection.execute(f"SELECT {EPOCH}")
+        self.connection, self.epoch, self._identity = connection, epoch, identity
+
+    def _there(self) -> tuple[int, int] | None:
+        """Which file is at the path, if one can be seen there."""
+        with suppress(OSError):
+            found = self._path.stat()
+            return found.st_dev, found.st_ino
+        return None
+
+
 def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:
     """A connection: to write with every table there, or to read. Raises what `check` raises of a file not for us."""
     source = _source(path, read_only, glance)
@@ -94,7 +135,7 @@ def connect(path: Path, read_only: bool, glance: bool) -> sqlite3.Connection:
     try:
         check(connection, path, read_only)
         if not read_only:
-            create(connection)
+            create(connection, time.time_ns() // 1_000_000)
     except BaseException:
         connection.close()
         raise

@@ -13,7 +13,7 @@ from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.protocol import Batch, SeriesChange
-from livermore_core.store.schema import to_row
+from livermore_core.store.schema import HEAD, to_row
 from livermore_core.store.sqlite_file import failure
 
 
@@ -77,8 +77,7 @@ class Writer:
                     self._change(change)
                 for event in batch.events:
                     self._event(event)
-                position = self._connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
-                cursors.append(f"1-{position}")
+                cursors += self._connection.execute(HEAD).fetchone()
         self.commits += 1
         return cursors
 

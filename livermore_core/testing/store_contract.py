@@ -151,7 +151,8 @@ class StoreContract:
             await store.events(cursors[5])
 
     @pytest.mark.parametrize(
-        "cursor", ["nonsense", "-1", "1-", "1--1", "1-2-3", "9" * 40, f"1-{'9' * 40}", "\u0664-x", "{head}-elsewhere"]
+        "cursor",
+        ["nonsense", "-1", "1-", "1--1", "1-1", "1-2-3", "9" * 40, f"1-{'9' * 40}", "\u0664-x", "{head}-elsewhere"],
     )
     async def test_a_cursor_that_no_log_gave_is_refused_with_the_oldest_there_is_N05(
         self, store: CandleStore, cursor: str
