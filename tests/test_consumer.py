@@ -182,9 +182,11 @@ async def test_filters_let_pass_what_was_asked_for(writer: CandleStore, market: 
 
 async def test_an_alias_that_the_process_knows_is_understood(writer: CandleStore, market: Market) -> None:
     await close(writer, 1)
-    await writer.write_status({"exchanges": [{"aliases": {"BTC-USDC": "BTC-USD"}, "symbols": ["SOL-USD"]}]})
+    following = {"name": "kraken", "aliases": {"BTC-USDC": "BTC-USD"}, "symbols": ["SOL-USD"]}
+    await writer.write_status({"exchanges": [following]})
     assert minutes(await read(market, symbols="btc-usdc")) == [1]
     assert await read(market, symbols="SOL-USD") == [], "followed, not stored yet"
+    assert await read(market, exchange="kraken") == [], "followed, not stored yet"
 
 
 async def test_what_nobody_wanted_is_not_read_again(writer: CandleStore, reader: CandleStore) -> None:
@@ -326,6 +328,7 @@ async def test_who_follows_a_file_that_is_moved_away_is_told_once_there_is_anoth
         ({"kinds": "candle.open"}, ValueError, "is no kind"),
         ({"timeframes": "7m"}, ConfigurationError, "unknown timeframe '7m'"),
         ({"symbols": "BTC-UDS"}, NotStoredError, "did you mean 'BTC-USD'"),
+        ({"exchange": "coinbasa"}, NotStoredError, "neither stored nor followed, did you mean 'coinbase'"),
     ],
 )
 async def test_a_filter_that_nothing_can_pass_is_refused(
@@ -348,6 +351,9 @@ async def test_candles_are_asked_for_in_any_form_of_time(writer: CandleStore, ma
         "time": [START + 480, START + 540], "open": [10.0] * 2, "high": [12.0] * 2, "low": [9.0] * 2,
         "close": [10.0] * 2, "volume": [1.5] * 2,
     }  # fmt: skip
+    for bound in (START + 60.5, "2024-01-01T00:01:00.5", datetime(2024, 1, 1, 0, 1, 0, 1, tzinfo=UTC)):
+        assert (await market.candles("BTC-USD", "1m", since=bound))[0] == candle(2)
+        assert (await market.candles("BTC-USD", "1m", until=bound))[-1] == candle(1)
     for wrong in (1000 * START, "soon", float("nan")):
         with pytest.raises(ValueError, match="is no time"):
             await market.candles("BTC-USD", "1m", since=wrong)
@@ -424,6 +430,21 @@ async def test_pandas_gets_a_frame_by_time(writer: CandleStore, market: Market) 
     assert list(frame.columns) == ["open", "high", "low", "close", "volume"]
     assert frame.index[0] == pandas.Timestamp(START + 60, unit="s", tz="UTC")
     assert (await market.candles("BTC-USD", "1m", last=0)).to_pandas().empty
+
+
+async def test_beyond_its_block_a_market_says_that_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    async with open_store(f"sqlite:///{tmp_path}/store.sqlite") as store:
+        await close(store, 1)
+    async with connect(f"sqlite:///{tmp_path}/store.sqlite") as market:
+        events = market.events("")
+        assert minutes([await anext(events)]) == [1]
+    for asked in (market.series(), market.cursor(), market.candles("BTC-USD", "1m"), anext(events)):
+        with pytest.raises(RuntimeError, match="this market is closed; connect again"):
+            await asked
 
 
 async def test_where_there_is_no_store_yet_connecting_says_so(tmp_path: Path) -> None:

@@ -85,7 +85,6 @@ def test_the_newest_are_printed_or_those_after_a_cursor(printed: Printed) -> Non
     assert cursors("--after", "7-1", "--limit", "2") == ["7-2", "7-3"]
     assert cursors("--after", "", "--kind", "candle.closed", "--kind", "candle.gap") == ["7-1", "7-3"]
     assert cursors("--snapshot", "--symbol", "btc/*", "--timeframe", "5m") == [None, "7-5"]
-    assert cursors("--exchange", "kraken") == []
 
 
 def test_people_get_a_line_per_event(printed: Printed) -> None:
@@ -102,6 +101,7 @@ def test_people_get_a_line_per_event(printed: Printed) -> None:
     [
         (["--kind", "candle.close"], 2, "did you mean 'candle.closed'"),
         (["--symbol", "BTC-UDS"], 1, "did you mean 'BTC-USD'"),
+        (["--exchange", "coinbasa"], 1, "neither stored nor followed, did you mean 'coinbase'"),
         (["--timeframe", "7m"], 78, "unknown timeframe '7m'"),
         (["--after", "nonsense"], 1, "read a snapshot, then the events after '7-0'"),
         (["--after", "7-1", "--snapshot"], 2, "takes no --after"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any, cast
 
 from livermore_core.consumer.candles import Candles, unknown_between
 from livermore_core.consumer.events import Events
@@ -19,6 +20,7 @@ from livermore_core.store.protocol import CandleStore
 
 Moment = float | str | datetime
 NEWEST = 300
+CLOSED = "this market is closed; connect again"
 
 
 @asynccontextmanager
@@ -28,7 +30,23 @@ async def connect(url: str | None = None) -> AsyncIterator[Market]:
     Raises StoreAbsentError where there is none yet, ConfigurationError for a URL that no store understands.
     """
     async with reader(None, url) as store:
-        yield Market(store)
+        lent = _Lent(store)
+        try:
+            yield Market(cast(CandleStore, lent))
+        finally:
+            lent.store = None
+
+
+class _Lent:
+    """A store for as long as it is open: what a market and its events ask of it later is told plainly."""
+
+    def __init__(self, store: CandleStore) -> None:
+        self.store: CandleStore | None = store
+
+    def __getattr__(self, name: str) -> Any:
+        if self.store is None:
+            raise RuntimeError(CLOSED)
+        return getattr(self.store, name)
 
 
 class Market:

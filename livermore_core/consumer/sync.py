@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from livermore_core.consumer.events import Events, Update
-from livermore_core.consumer.market import Market, connect
+from livermore_core.consumer.market import CLOSED, Market, connect
 
-CLOSED = "this market is closed; connect again"
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from livermore_core.market.events import CLOSED, COMMITTED, CORRECTED, HEALED, REVISED, VALUE, Event, kinds_of
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import width
-from livermore_core.store.finding import find_wanted
+from livermore_core.store.finding import check_exchange, find_wanted
 from livermore_core.store.protocol import CandleStore
 
 OF_CANDLES = frozenset({CLOSED, HEALED, REVISED})
@@ -31,7 +31,9 @@ class Wanted:
         self.candles, self.values = bool(self._kinds & OF_CANDLES), bool(self._kinds & OF_VALUES)
 
     async def resolve(self, store: CandleStore) -> None:
-        """Understand the symbols as the store does. Raises NotStoredError for one that it cannot know."""
+        """Understand the symbols as the store does. Raises NotStoredError for one, or an exchange, it cannot know."""
+        if self._exchange is not None:
+            await check_exchange(store, self._exchange)
         if self._symbols is not None:
             self._symbols = await find_wanted(store, self._symbols)
 

@@ -60,6 +60,16 @@ async def find_wanted(store: CandleStore, typed: Iterable[str]) -> list[str]:
     return wanted
 
 
+async def check_exchange(store: CandleStore, exchange: str) -> None:
+    """Raises NotStoredError for an exchange that is neither stored nor followed."""
+    stored = {series.exchange for series in await store.series()}
+    known = sorted(stored.union(each.get("name", "") for each in await followed(store)) - {""})
+    if stored and exchange not in known:
+        raise NotStoredError(
+            f"exchange {exchange!r} is neither stored nor followed{near(exchange, known)}; known: {', '.join(known)}"
+        )
+
+
 async def followed(store: CandleStore) -> list[dict[str, Any]]:
     """What the running process, or the last one, said of each exchange that it follows."""
     status = await store.read_status() or {}
