@@ -15,7 +15,7 @@ from livermore_core import (
     Series,
     SeriesChange,
 )
-from livermore_core.store.copying import END
+from livermore_core.store.protocol import END
 
 MINUTES, HOURS = Series("memory", "AAA-USD", "1m"), Series("memory", "AAA-USD", "1h")
 

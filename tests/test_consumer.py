@@ -442,7 +442,15 @@ async def test_beyond_its_block_a_market_says_that_it_is_closed(
     async with connect(f"sqlite:///{tmp_path}/store.sqlite") as market:
         events = market.events("")
         assert minutes([await anext(events)]) == [1]
-    for asked in (market.series(), market.cursor(), market.candles("BTC-USD", "1m"), anext(events)):
+        following = asyncio.ensure_future(anext(events))
+        await market.series()
+    for asked in (
+        market.series(),
+        market.cursor(),
+        market.candles("BTC-USD", "1m"),
+        market.events().__anext__(),
+        following,
+    ):
         with pytest.raises(RuntimeError, match="this market is closed; connect again"):
             await asked
 

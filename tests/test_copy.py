@@ -24,8 +24,10 @@ from livermore_core import (
 )
 from livermore_core.cli.group import run
 from livermore_core.loading import tolerant_plugins
+from livermore_core.status import NOT_RUNNING, state_of
 from livermore_core.store import copying, copying_log
 from livermore_core.store.copying import Copying
+from livermore_core.store.finding import find_series
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing import MemoryExchange, MemoryStore, harness, run_virtual
 from livermore_core.testing.inline_executor import InlineExecutor
@@ -205,6 +207,20 @@ def test_indicators_go_on_bit_for_bit_on_a_copy_S10(source: str, target: str) ->
     assert len(whole) > 40
     assert copied == whole
     assert "indicators.replayed" not in said
+
+
+@pytest.mark.parametrize(("source", "target"), WAYS)
+async def test_a_copy_knows_aliases_and_that_nothing_runs_on_it(source: str, target: str) -> None:
+    async with KINDS[source]("first") as first, KINDS[target]("second") as second:
+        await fill(first)
+        following = {"name": "memory", "symbols": ["AAA-USD"], "aliases": {"AAA-USDC": "AAA-USD"}}
+        row = {"state": "LIVE", "pid": 4711, "host": "here", "heartbeat_epoch": START, "exchanges": [following]}
+        await first.write_status(row | {"holders": {"candles": ["here"]}, "processes": [row]})
+        assert await Copying(first, second).run() == []
+        assert await find_series(second, "aaa/usdc", None, "1m") == MINUTES
+        status = await second.read_status()
+        assert state_of(status) == NOT_RUNNING
+        assert status == row | {"state": "STOPPED"}
 
 
 # ---- the command ----

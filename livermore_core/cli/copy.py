@@ -59,7 +59,8 @@ def copy(source: str, target: str, cursors: tuple[str, ...], file: Path | None) 
 
 
 async def _copied(file: Path | None, source: str, target: str, cursors: Sequence[str]) -> tuple[Copying, list[str]]:
-    from livermore_core.store.copying import END, Copying
+    from livermore_core.store.copying import Copying
+    from livermore_core.store.protocol import END
 
     async with AsyncExitStack() as stack:
         urls = [settings_of(file, _named(url))[1].store for url in (source, target)]

@@ -24,6 +24,7 @@ from livermore_core.market.ledger import Ledger
 from livermore_core.market.series import Series, is_symbol
 from livermore_core.market.timeframe import iso, width
 from livermore_core.store.finding import canonical, followed
+from livermore_core.store.protocol import END
 
 if TYPE_CHECKING:
     from livermore_core.config.settings import Settings
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from livermore_core.store.protocol import CandleStore
 
 COLUMNS = ("time", "stored", "file")
-# Beyond every candle.
-FOREVER = 1 << 40
 EPILOG = """\b
 Examples:
   livermore import history.csv --symbol BTC-USD --timeframe 1h --dry-run
@@ -148,7 +147,7 @@ class _Import:
             coverage = await store.coverage(self.series)
             hidden = await store.hidden(self.series, self.start, self.end)
             present = await store.candles(self.series, since=self.start, until=self.end)
-            held = await store.count(self.series, 0, FOREVER)
+            held = await store.count(self.series, 0, END)
             self.is_new = not any(each.symbol == self.series.symbol for each in await store.series())
         self.addition = add(
             Ledger(self.series, coverage, {row.time: row for row in hidden}),

@@ -16,11 +16,9 @@ from livermore_core.market.intervals import Interval
 from livermore_core.market.series import Series
 from livermore_core.market.timeframe import iso
 from livermore_core.store.copying_log import LogCopying, other
-from livermore_core.store.protocol import Batch, CandleStore, SeriesChange
+from livermore_core.store.protocol import END, Batch, CandleStore, SeriesChange
 
 ROWS_AT_ONCE = 2000
-# Beyond every candle: the year 36812.
-END = 1 << 40
 
 
 class Copied(msgspec.Struct):
@@ -72,6 +70,7 @@ class Copying:
         self.cursors, self.copied.events = log.cursors, log.copied
         for each in series:
             values[each] = await self._copy_values(each, values[each])
+        await self._copy_status()
         return [line for each in series for line in await self._differences(each, values[each])]
 
     # ---- whether the target is empty, or a copy in the making ----
@@ -142,6 +141,15 @@ class Copying:
         if value.cursor not in self.cursors and there and replace(there, cursor=value.cursor) == value:
             return there
         return replace(value, cursor=self.cursors.get(value.cursor, ""))
+
+    # ---- names ----
+
+    async def _copy_status(self) -> None:
+        """Of what runs on a store its status alone knows which names are aliases. On the copy nothing runs."""
+        if status := await self.source.read_status():
+            # Of a shared store the row tells of several processes.
+            alone = {key: value for key, value in status.items() if key not in ("holds", "holders", "processes")}
+            await self.target.write_status(alone | {"state": "STOPPED"})
 
     # ---- afterwards ----
 

@@ -12,6 +12,9 @@ from livermore_core.market.events import Event, IndicatorValue
 from livermore_core.market.intervals import Interval, Intervals
 from livermore_core.market.series import Series
 
+# Beyond every candle: the year 36812.
+END = 1 << 40
+
 
 class SeriesChange(msgspec.Struct, kw_only=True):
     """What one transaction changes in one series.

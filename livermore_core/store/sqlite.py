@@ -95,8 +95,7 @@ class SqliteStore:
 
     async def transact(self, batch: Batch) -> str:
         """Make the batch durable; batches that come at once, or while a commit runs, share the next one."""
-        if self._is_closed:
-            raise StoreError(f"{self.path}: the store is closed")
+        self._check_open()
         outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pending.append((batch, outcome))
         if not self._committing:
@@ -238,11 +237,16 @@ class SqliteStore:
 
     async def _run(self, action: Callable[..., Answer], *arguments: object) -> Answer:
         """Run `action` where the connection lives; it finishes even where its caller is cancelled."""
+        self._check_open()
         running = asyncio.get_running_loop().run_in_executor(self._executor, action, *arguments)
         try:
             return await asyncio.shield(running)
         except sqlite3.Error as error:
             raise self._noted(failure(self.path, error)) from error
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StoreError(f"{self.path}: the store is closed")
 
     def _noted(self, error: StoreError) -> StoreError:
         if isinstance(error, StoreCorruptError) and not self.broken.done():
