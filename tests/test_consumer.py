@@ -30,7 +30,7 @@ from livermore_core import (
     Update,
     connect,
 )
-from livermore_core.consumer.events import PAGE
+from livermore_core.consumer.events import PAGE, newest
 from livermore_core.store.sqlite import open_store
 from livermore_core.testing import MemoryStore, run_virtual
 
@@ -224,6 +224,23 @@ async def test_a_log_that_is_empty_is_waited_for_at_rest(
         await close(writer, 1)
     assert minutes(taking.result()) == [1]
     assert [name for name, _ in watched.calls].count("wait") == 1
+
+
+@pytest.mark.parametrize("can_tell", [True, False])
+async def test_of_a_long_log_no_more_is_read_than_has_the_newest(
+    writer: CandleStore, reader: CandleStore, can_tell: bool
+) -> None:
+    await close(writer, 0, series=ETH)
+    for minute in range(1, 200):
+        await close(writer, minute)
+    watched: Any = Through(reader)
+    if not can_tell:
+        watched.before_newest = None
+    market = Market(watched)
+    assert minutes(await newest(watched, lambda after: market.events(after, follow=False), 3)) == [197, 198, 199]
+    assert (("events", ("", PAGE)) in watched.calls) is not can_tell
+    found = await newest(watched, lambda after: market.events(after, symbols="ETH-USD", follow=False), 2)
+    assert minutes(found) == [0], "the whole log has no more of them"
 
 
 async def test_who_stops_reading_holds_a_page_and_nothing_up(writer: CandleStore, market: Market) -> None:

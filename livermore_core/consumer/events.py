@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -24,6 +25,9 @@ PAGE = 1000
 LOOK_AGAIN = 60.0
 LONGEST_PAUSE = 5.0
 
+# The newest of few kinds lie further back: so much more is read at each try.
+FURTHER = 8
+
 
 class Update(msgspec.Struct, frozen=True):
     """An event, and the cursor to go on after it; None before the end of a snapshot, which is read anew then.
@@ -33,6 +37,24 @@ class Update(msgspec.Struct, frozen=True):
 
     cursor: str | None
     event: Event
+
+
+async def newest(store: CandleStore, read: Callable[[str], Events], count: int) -> list[Update]:
+    """The newest `count` of what `read` gives after a cursor, oldest first.
+
+    Where the store can tell where its newest events begin, no more is read than has so many.
+    """
+    before = getattr(store, "before_newest", None)
+    reach, after, found = count, None, deque[Update](maxlen=count)
+    while after != "" and len(found) < count:
+        last, after = after, "" if before is None else await before(reach)
+        if after == last:
+            break  # there was nothing before it
+        found.clear()
+        async for update in read(after):
+            found.append(update)
+        reach *= FURTHER
+    return list(found)
 
 
 class Events:

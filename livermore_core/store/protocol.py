@@ -42,6 +42,8 @@ class CandleStore(Protocol):
     """One open store. Every method raises StoreError where the store cannot be read or written.
 
     Optional: `async def check() -> None` (reads everything there is, and raises StoreError where it is corrupt);
+    `async def before_newest(count: int) -> str` (the cursor after which the log has its newest `count` events, more, or
+    all it keeps: without it who wants the newest reads all);
     `broken`, a future that gets a StoreCorruptError once what it keeps is found damaged: the run ends with it.
     """
 

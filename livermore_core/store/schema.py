@@ -37,14 +37,22 @@ CREATE TABLE IF NOT EXISTS status (only INTEGER PRIMARY KEY CHECK (only = 1), pa
 # made before it was noted, 1.
 EPOCH = "coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'), 1)"
 
+# The last position that was trimmed.
+FORGOTTEN = "coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0)"
+
 # The cursor after the newest event.
 HEAD = f"SELECT {EPOCH} || '-' || coalesce(max(position), 0) FROM events"
+
+# The cursor before so many newest events, or before all that are kept.
+BEFORE_NEWEST = f"""
+SELECT {EPOCH} || '-' || coalesce((SELECT position FROM events ORDER BY position DESC LIMIT 1 OFFSET ?), {FORGOTTEN})
+"""
 
 # One look at the log: its epoch, the last position that was trimmed, the newest, and a row per event after a position.
 EVENTS_AFTER = f"""
 SELECT * FROM
     (SELECT {EPOCH},
-            coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0),
+            {FORGOTTEN},
             coalesce((SELECT max(position) FROM events), 0))
 LEFT JOIN (SELECT position, payload FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)
 ORDER BY position

@@ -19,7 +19,7 @@ from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
 from livermore_core.store.lock import only_writer
 from livermore_core.store.protocol import Batch
-from livermore_core.store.schema import COLUMNS, EVENTS_AFTER, HEAD, absent, place_of, to_candle
+from livermore_core.store.schema import BEFORE_NEWEST, COLUMNS, EVENTS_AFTER, HEAD, absent, place_of, to_candle
 from livermore_core.store.sqlite_file import OpenFile, check_sound, failure, make_room, path_of, set_aside
 from livermore_core.store.sqlite_writer import Writer
 
@@ -205,6 +205,11 @@ class SqliteStore:
     async def head(self) -> str:
         """The cursor after the newest event."""
         ((cursor,),) = await self._rows(HEAD)
+        return str(cursor)
+
+    async def before_newest(self, count: int) -> str:
+        """The cursor before so many newest events."""
+        ((cursor,),) = await self._rows(BEFORE_NEWEST, (count,))
         return str(cursor)
 
     async def wait(self, after: str, within: float) -> None:

@@ -93,6 +93,10 @@ class MemoryStore:
         """The cursor after the newest event."""
         return str(self._forgotten + len(self._events))
 
+    async def before_newest(self, count: int) -> str:
+        """The cursor before so many newest events."""
+        return str(self._forgotten + max(0, len(self._events) - count))
+
     async def wait(self, after: str, within: float) -> None:
         """Wait for who writes in this process."""
         with suppress(TimeoutError):

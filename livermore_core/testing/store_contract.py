@@ -163,6 +163,19 @@ class StoreContract:
             await store.events(cursor.format(head=origin))
         assert caught.value.oldest == origin
 
+    async def test_the_newest_events_are_found_without_reading_those_before(self, store: CandleStore) -> None:
+        before = getattr(store, "before_newest", None)
+        if before is None:
+            pytest.skip("this store cannot tell where the newest begin")
+        assert await store.events(await before(3)) == []
+        for minute in range(1, 11):
+            await store.transact(change(minute))
+        await store.trim({}, events=6)
+        kept = await store.events()
+        assert (await store.events(await before(3)))[-3:] == kept[-3:]
+        assert await store.events(await before(100)) == kept
+        assert await store.events(await before(0)) == []
+
     async def test_nothing_was_lost_between_a_cursor_and_the_oldest_event_although_some_came_twice_N05(
         self, store: CandleStore
     ) -> None:
