@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import click
 from msgspec.structs import asdict
 
 from livermore_core.cli.output import outputs_text, reading_options
-from livermore_core.consumer.events import Events, Update
+from livermore_core.consumer.events import Update, newest
 from livermore_core.consumer.market import Market
 from livermore_core.loading import reader
 from livermore_core.market.events import COMMITTED, Event, kinds_of
@@ -84,24 +83,18 @@ async def _print(
 ) -> None:
     async with opening as opened:
         market = Market(opened)
-        is_newest = after is None and not snapshot and not asked["follow"]
+        if after is None and not snapshot and not asked["follow"]:
+            for update in await newest(opened, lambda cursor: market.events(cursor, **asked), limit or NEWEST):
+                _say(update, as_json)
+            return
         if after is None and not snapshot:
-            after = await market.cursor() if asked["follow"] else ""
-        found = market.events(after, **asked)
+            after = await market.cursor()
         count = 0
-        async for update in _newest(found, limit or NEWEST) if is_newest else found:
+        async for update in market.events(after, **asked):
             _say(update, as_json)
             count += 1
             if count == limit:
                 return
-
-
-async def _newest(found: Events, limit: int) -> AsyncIterator[Update]:
-    newest: deque[Update] = deque(maxlen=limit)
-    async for update in found:
-        newest.append(update)
-    for update in newest:
-        yield update
 
 
 def _say(update: Update, as_json: bool) -> None:
