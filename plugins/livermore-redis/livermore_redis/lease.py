@@ -8,6 +8,7 @@ import math
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
@@ -15,14 +16,14 @@ from typing import Any
 
 from livermore_core import StoreHeldError, StoreLostError, Trouble
 from livermore_redis.connection import Server, asked
-from livermore_redis.layout import ROLES, Layout
+from livermore_redis.layout import Layout
 from livermore_redis.scripts import LEASE_MILLISECONDS
 
 RENEW_EVERY = 1.0
 LOOK_EVERY = 0.5
 PATIENCE = 30.0
-# Who holds what is wanted, and for how many seconds still.
-Held = tuple[bytes, float] | None
+# Who holds what is wanted.
+Held = bytes | None
 
 
 class Lease:
@@ -45,33 +46,34 @@ class Lease:
     ) -> None:
         """Hold every stream of the roles; wait for whoever holds them. Raises StoreHeldError, with `wait` never."""
         was_said = False
-        while (held := await self._held(roles, math.inf if wait else PATIENCE, trouble)) is not None:
-            holder, left = held
+        while (holder := await self._held(roles, math.inf if wait else PATIENCE, trouble)) is not None:
+            trouble.well()
             if not wait:
                 raise StoreHeldError(held_text(self._server.where, holder))
             if not was_said:
                 was_said = True
                 say("store.standby", {"store": self._server.where, "holder": described(holder)})
-            await asyncio.sleep(min(LOOK_EVERY, left))
+            await asyncio.sleep(LOOK_EVERY)
         if was_said:
             say("store.taken_over", {"store": self._server.where})
 
     async def _held(self, roles: Collection[str], patience: float, trouble: Trouble) -> Held:
-        """Claim what is not held here yet; who holds some of it."""
-        try:
-            await asked(self._server, self.renew, patience=patience, trouble=trouble)
-        except (StoreHeldError, StoreLostError):
-            self.epochs.clear()  # it ran out while the server was away: all of it anew
-        for role in (each for each in ROLES if each in roles):
-            first, *others = (stream for stream in self._layout.streams if self._layout.role(stream) == role)
-            # Whoever has the first of a role has no rival for the others.
-            for streams in ([first], others):
-                wanted = [each for each in streams if each not in self.epochs]
-                claim = partial(self._claimed, wanted)
-                held: Held = await asked(self._server, claim, patience=patience, trouble=trouble)
-                if held is not None:
-                    return held
+        """Claim all of the roles, or nothing: who holds one of them. What is of no use here may be of use to others."""
+        streams = [each for each in self._layout.streams if self._layout.role(each) in roles]
+        # Whoever has the first of a role has no rival for the others; the first ones lie in one shard.
+        first = [each for each in streams if each % self._layout.shards == 0]
+        claims = [*([each] for each in first), [each for each in streams if each not in first]]
+        steps = [partial(self._looked, first), *(partial(self._claimed, each) for each in claims)]
+        for step in steps:
+            held: Held = await asked(self._server, step, patience=patience, trouble=trouble)
+            if held is not None:
+                await asked(self._server, self.release, patience=patience, trouble=trouble)
+                return held
         return None
+
+    async def _looked(self, streams: Sequence[int]) -> Held:
+        owners = await self._server.script("OWNERS", [self._layout.head(stream) for stream in streams])
+        return next((owner for owner in owners if owner not in (b"", self.owner.encode())), None)
 
     async def _claimed(self, streams: Sequence[int]) -> Held:
         calls = [
@@ -83,7 +85,7 @@ class Lease:
             if answer[0] == b"claimed":
                 self.epochs[stream] = int(answer[1])
             else:
-                held = answer[1], int(answer[2]) / 1000.0 + 0.01
+                held = answer[1]
         return held
 
     async def renew(self, milliseconds: int = LEASE_MILLISECONDS) -> dict[int, int]:
@@ -110,8 +112,9 @@ class Lease:
             )
 
     async def release(self) -> None:
-        """Let others in at once."""
-        await self.renew(0)
+        """Let others in at once; what another has by now stays its own."""
+        with suppress(StoreHeldError, StoreLostError):
+            await self.renew(0)
         self.epochs.clear()
 
 

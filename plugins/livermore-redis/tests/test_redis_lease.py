@@ -159,6 +159,47 @@ async def test_roles_are_held_apart_P22(server: RedisServer) -> None:
         assert await stored(other) == await told(other) == [1]
 
 
+async def test_a_standby_has_all_of_its_roles_or_none_P22(server: RedisServer) -> None:
+    words: list[str] = []
+    async with open_store(server.url) as standby:
+        standby.say = lambda event, fields: words.append(event)
+        async with writing(server.url, roles=["values"]):
+            waiting = asyncio.create_task(standby.claim(wait=True))
+            await until(lambda: "store.standby" in words)
+            async with writing(server.url, roles=["candles"]) as (store, _):
+                await store.transact(minutes(1))
+        async with asyncio.timeout(2.5):
+            await waiting
+        assert len(standby._lease.epochs) == len(LAYOUT.streams)
+
+
+async def test_what_was_claimed_is_given_back_where_another_role_was_taken_meanwhile_P22(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_early(lease: Lease, streams: list[int]) -> None:
+        return None
+
+    monkeypatch.setattr(Lease, "_looked", too_early)
+    async with writing(server.url, roles=["values"]), connected(address_of(server.url)) as asked:
+        lease = Lease(asked, LAYOUT)
+        assert not await claimed(lease)
+        assert not lease.epochs
+        async with writing(server.url, roles=["candles"]) as (store, _):
+            await store.transact(minutes(1))
+
+
+async def test_a_trouble_of_a_standby_ends_although_it_goes_on_waiting_P22(server: RedisServer) -> None:
+    trouble = Trouble("store.error", lambda event, fields: None)
+    trouble.bad("store.timeout")
+    async with writing(server.url), connected(address_of(server.url)) as asked:
+        claim = Lease(asked, LAYOUT).claim(("values",), wait=True, say=lambda event, fields: None, trouble=trouble)
+        waiting = asyncio.create_task(claim)
+        await until(lambda: trouble.since is None)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
 # ---- each comparison of a commit is needed ----
 
 
