@@ -13,7 +13,7 @@ from livermore_core.exchange.trouble import Trouble
 from livermore_core.market.events import EMPTY, Event
 from livermore_core.market.intervals import Intervals
 from livermore_core.market.series import Series
-from livermore_core.status import NOT_RUNNING, STUCK, state_of
+from livermore_core.status import NOT_RUNNING, STUCK, follower, state_of
 
 if TYPE_CHECKING:
     from livermore_core.store.protocol import CandleStore
@@ -57,13 +57,15 @@ class Elsewhere:
         self.trouble = Trouble("ingest.absent", report)
         self._store, self._bus, self._end = store, bus, end
         self._exchanges: dict[str, FollowedElsewhere] = {}
+        # Up to where the log was handed on; nothing before the first life of `run`.
+        self._cursor = ""
         # Up to where it was told, or in the log, what became known.
         self._told: dict[Series, int] = {}
 
     async def exchanges(self, names: Sequence[str]) -> dict[str, FollowedElsewhere]:
         """Wait until each of these is followed and its history is complete."""
         while True:
-            row = await self._store.read_status()
+            row = follower(await self._store.read_status())
             found = _followed(row)
             if state_of(row) in COMPLETE and set(names) <= found.keys():
                 self._exchanges = {name: found[name] for name in names}
@@ -75,22 +77,26 @@ class Elsewhere:
             await asyncio.sleep(LOOK_EVERY)
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """The service: hand on what the log tells."""
-        cursor = await self._store.head()
-        # Whoever warms up from here on reads at least as much.
-        self._told = {series: known.end or 0 for series, known in (await self._coverage()).items()}
+        """The service: hand on what the log tells, also what came while it was being started anew."""
+        if not self._cursor:
+            self._cursor = await self._store.head()
+            # Whoever warms up from here on reads at least as much.
+            self._told = {series: known.end or 0 for series, known in (await self._coverage()).items()}
         ready()
+        loop, looked = asyncio.get_running_loop(), 0.0
         while True:
-            await self._store.wait(cursor, LOOK_EVERY)
+            await self._store.wait(self._cursor, LOOK_EVERY)
             # Before the log: what it then tells is at least as new.
             known = await self._coverage() if self._bus.wants(EMPTY) else {}
             try:
-                cursor = await self._hand_on(cursor)
+                await self._hand_on()
             except CursorExpiredError as error:
                 self._end(StoreLostError(f"store.lost: this run fell too far behind: {error}"))
                 return
             self._tell_empty(known)
-            await self._look()
+            if loop.time() >= looked + LOOK_EVERY:
+                looked = loop.time()
+                await self._look()
 
     async def trim(self, ready: Callable[[], None]) -> None:
         """The service: keep the log of what is written here within its bounds, as nobody else may."""
@@ -99,12 +105,11 @@ class Elsewhere:
             await asyncio.sleep(TRIM_EVERY)
             await self._store.trim({})
 
-    async def _hand_on(self, cursor: str) -> str:
-        while page := await self._store.events(cursor, PAGE):
-            for cursor, event in page:
+    async def _hand_on(self) -> None:
+        while page := await self._store.events(self._cursor, PAGE):
+            for self._cursor, event in page:
                 if event.value is None:
-                    self._bus.publish(event, cursor)
-        return cursor
+                    self._bus.publish(event, self._cursor)
 
     async def _coverage(self) -> dict[Series, Intervals]:
         all_series = (
@@ -127,7 +132,7 @@ class Elsewhere:
             self._told[series] = end
 
     async def _look(self) -> None:
-        row = await self._store.read_status()
+        row = follower(await self._store.read_status())
         if state_of(row) in (NOT_RUNNING, STUCK):
             self.trouble.bad("ingest.absent", "the process that follows the exchange is gone")
             return

@@ -81,7 +81,7 @@ class App:
             return ExitCode.OK
         with ending.signals(self.stop, self._leave):
             while isinstance(error := await self._lived(), StoreLostError) and not self._is_asked:
-                self._lost.bad("store.lost", error)
+                self._lost.bad(reason_of(error, "store.lost"), error)
                 self._ending, self._is_ready = loop.create_future(), False
                 self.exchanges.clear()
         if error is not None:

@@ -158,6 +158,11 @@ def _iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def follower(status: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The row of the process that follows the exchanges, if there is one; a store of one process has no other row."""
+    return status if status is not None and "candles" in status.get("holds", ["candles"]) else None
+
+
 def state_of(row: Mapping[str, Any] | None) -> str:
     """What a status row says of its process, or that it is gone."""
     if row is None or row["state"] == "STOPPED":

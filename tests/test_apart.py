@@ -13,9 +13,10 @@ from livermore_indicators import IndicatorCalculationService
 from livermore_indicators.averages import SmaOfClose
 from msgspec import structs
 
-from livermore_core import Batch, Event, IndicatorValue, LivermoreError, Series, SeriesChange, SeriesHost
-from livermore_core.apart import TRIM_EVERY, Elsewhere
+from livermore_core import Batch, Event, IndicatorValue, LivermoreError, Series, SeriesChange, SeriesHost, StoreError
+from livermore_core.apart import LOOK_EVERY, TRIM_EVERY, Elsewhere
 from livermore_core.bus import Bus
+from livermore_core.services import Services
 from livermore_core.testing import Harness, MemoryExchange, MemoryStore, harness, run_virtual
 
 START = 1_704_270_034.0
@@ -98,6 +99,75 @@ def test_beyond_a_hole_that_nobody_has_told_of_nothing_is_made_up() -> None:
 
     end, (while_open, filled) = run_virtual(lived())
     assert (while_open, filled) == (end - 60, end + 120)
+
+
+@pytest.mark.parametrize("holds", [["values"], []])
+def test_who_holds_no_candles_is_not_taken_for_the_process_that_follows_the_exchange(holds: list[str]) -> None:
+    async def lived() -> list[str]:
+        store, found = MemoryStore(), list[str]()
+        elsewhere = Elsewhere(store, Bus(), lambda event, fields: None, lambda error: None)
+        about = {"name": "memory", "symbols": [*MARKETS], "timeframes": ["1m"]}
+        row = {"state": "LIVE", "heartbeat_epoch": time.time(), "exchanges": [about]}
+        looking = asyncio.ensure_future(elsewhere.exchanges(["memory"]))
+        for service in (looking, None):
+            task = service or asyncio.ensure_future(elsewhere.run(lambda: None))
+            for holder in (holds, ["candles"]):
+                await store.write_status(row | {"holds": holder})
+                await asyncio.sleep(2.5 * LOOK_EVERY)
+                found.append(elsewhere.trouble.reason)
+        task.cancel()
+        return found
+
+    assert run_virtual(lived()) == ["ingest.absent", "", "ingest.absent", ""]
+
+
+def test_what_closed_while_the_listener_was_started_anew_is_handed_on() -> None:
+    class Failing(MemoryStore):
+        fails = False
+
+        async def events(self, after: str = "", limit: int = 1000, until: str = "") -> list[tuple[str, Event]]:
+            if self.fails:
+                self.fails = False
+                raise StoreError("store.error: an answer that nobody foresaw")
+            return await super().events(after, limit, until)
+
+    async def lived() -> list[int]:
+        store, bus, heard = Failing(), Bus(), list[int]()
+        services = Services(lambda event, fields: None)
+        elsewhere = Elsewhere(store, bus, lambda event, fields: None, lambda error: None)
+        await services.start("livermore", elsewhere.run, name="elsewhere")
+        with bus.subscribe({"candle.closed"}) as announced:
+            for minute in range(8):
+                store.fails = minute == 3
+                await store.transact(Batch(events=[Event(kind="candle.closed", time=60 * minute, **ABOUT)]))  # type: ignore[arg-type]
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(3.0)
+            heard += [event.time // 60 for event in await announced.get()]
+        await services.stop()
+        return heard
+
+    assert run_virtual(lived()) == list(range(8))
+
+
+def test_the_other_process_is_looked_at_once_a_second_however_much_is_written() -> None:
+    class Counted(MemoryStore):
+        looks = 0
+
+        async def read_status(self) -> dict[str, Any] | None:
+            self.looks += 1
+            return await super().read_status()
+
+    async def lived() -> int:
+        store = Counted()
+        elsewhere = Elsewhere(store, Bus(), lambda event, fields: None, lambda error: None)
+        listening = asyncio.ensure_future(elsewhere.run(lambda: None))
+        for minute in range(100):
+            await asyncio.sleep(0.03)
+            await store.transact(Batch(events=[Event(kind="candle.closed", time=60 * minute, **ABOUT)]))  # type: ignore[arg-type]
+        listening.cancel()
+        return store.looks
+
+    assert 2 <= run_virtual(lived()) <= 4
 
 
 def test_the_log_of_values_is_kept_within_its_bounds_by_who_writes_it() -> None:

@@ -628,6 +628,24 @@ def test_a_run_that_was_fenced_ends_with_75_P23(world: World) -> None:
     assert caught.value.exit_code == ExitCode.HELD
 
 
+def test_indicators_apart_begin_anew_where_the_other_process_follows_something_else_now(world: World) -> None:
+    world.stage("indicators", indicators=nothing)
+
+    def follow(store: SharedStore, *symbols: str) -> None:
+        moon = {"name": "moon", "symbols": symbols, "timeframes": ["1m"]}
+        store._status = {"state": "LIVE", "exchanges": [moon], "holds": ["candles"], "heartbeat_epoch": time.time()}
+
+    def other_process(store: SharedStore) -> None:
+        store.free.set()
+        store.write_status = nothing  # type: ignore[method-assign]
+        follow(store, "A-USD")
+        asyncio.get_running_loop().call_later(5.0, follow, store, "A-USD", "B-USD")
+
+    run_virtual(with_shared(world, 20.0, other_process, stages=("indicators",)))
+    assert [fields["reason"] for fields in world.events("store.lost")] == ["ingest.changed"]
+    assert len(world.events("ready")) == 2
+
+
 def test_indicators_apart_wait_for_the_process_that_keeps_the_candles_and_hear_what_it_announces(world: World) -> None:
     heard: list[str] = []
 

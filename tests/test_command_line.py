@@ -206,6 +206,17 @@ async def test_status_of_a_store_that_nobody_runs_is_no(store: str, capsys: pyte
     assert "NOT RUNNING" in await in_thread(printed, capsys, "status", "--store", store, code=1)
 
 
+@pytest.mark.parametrize(("holds", "code", "state"), [("candles values", 0, "LIVE"), ("values", 1, "NOT RUNNING")])
+async def test_status_is_that_of_the_process_which_keeps_the_candles(
+    store: str, holds: str, code: int, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"state": "LIVE", "heartbeat_epoch": time.time(), "holds": holds.split()}
+    async with open_store(store) as opened:
+        await opened.write_status(row)
+    said = json.loads(await in_thread(printed, capsys, "status", "--store", store, "--json", code=code))
+    assert said["state"] == state
+
+
 async def test_status_says_of_a_trouble_which_exchange_and_symbol_it_is_about_and_the_code_once(
     store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

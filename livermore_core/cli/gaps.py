@@ -11,7 +11,7 @@ import click
 from livermore_core.cli.output import reading_options, show
 from livermore_core.loading import reader
 from livermore_core.market.timeframe import iso
-from livermore_core.status import NOT_RUNNING, STUCK, state_of
+from livermore_core.status import NOT_RUNNING, STUCK, follower, state_of
 from livermore_core.store.finding import find_symbol
 
 COLUMNS = ("exchange", "symbol", "timeframe", "start", "end", "reason", "attempts", "next_attempt")
@@ -34,7 +34,7 @@ async def _rows(file: Path | None, store: str | None, symbol: str | None) -> lis
         chosen = await opened.series() if symbol is None else await find_symbol(opened, symbol)
         status = await opened.read_status()
         # What a process that is gone wanted is wanted by nobody.
-        is_running = state_of(status) not in (NOT_RUNNING, STUCK)
+        is_running = state_of(follower(status)) not in (NOT_RUNNING, STUCK)
         exchanges = status["exchanges"] if status is not None and is_running else ()
         wanted = [gap | {"exchange": each["name"]} for each in exchanges for gap in each["gaps"]]
         rows = []

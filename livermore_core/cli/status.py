@@ -14,7 +14,7 @@ import click
 from livermore_core.cli.output import moment_of, reading_options
 from livermore_core.errors import ExitCode
 from livermore_core.loading import reader
-from livermore_core.status import state_of
+from livermore_core.status import follower, state_of
 
 
 @click.command(epilog="Example: livermore status && echo live")
@@ -22,7 +22,7 @@ from livermore_core.status import state_of
 def status(as_json: bool, store: str | None, file: Path | None) -> int:
     """Print the state of the process and of what it follows, with reason codes. Exit 0 only when live."""
     row = asyncio.run(_row(file, store))
-    state = state_of(row)
+    state = state_of(follower(row))
     if state == "LIVE" and not _are_values_kept(row):
         state = "DEGRADED"
     if as_json:

@@ -16,7 +16,7 @@ from livermore_core.cli.watching.following import Follower
 from livermore_core.cli.watching.table import Row
 from livermore_core.market.timeframe import iso
 from livermore_core.masking import harmless
-from livermore_core.status import state_of
+from livermore_core.status import follower, state_of
 
 KEYS = "s sort  r reverse  / filter  j k scroll  ? keys  q quit"
 LEFT_ALIGNED = "symbol"
@@ -55,7 +55,7 @@ def picture(seen: Follower, controls: Controls, output: str | None, width: int, 
 def _head(
     seen: Follower, rows: Sequence[Row], times: Mapping[str, float], output: str | None, width: int
 ) -> list[Text]:
-    state, gaps = state_of(seen.status), sum(row.gaps for row in rows)
+    state, gaps = state_of(follower(seen.status)), sum(row.gaps for row in rows)
     first = Text("livermore  ").append(harmless(state), STATES.get(state, "bold yellow"))
     names = {name: f"{harmless(name)} " if len(times) > 1 else "" for name in times}
     first.append("".join(f"  {names[name]}{iso(moment)}" for name, moment in times.items()))

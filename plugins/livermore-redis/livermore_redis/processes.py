@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,15 +29,19 @@ class Processes:
         row, key = msgspec.json.encode(dict(status) | {"holds": list(roles)}), self._layout.processes
         await self._ask(lambda: self._server.client.hset(key, self._name, row))
 
-    async def tidy(self, roles: Collection[str]) -> None:
+    async def tidy(self, roles: Sequence[str]) -> None:
         """This process waits no more; nor do those that died of it long ago, and who held these roles has lost them."""
-        oldest = time.time() - OLDEST_ROW
+        oldest, rows = time.time() - OLDEST_ROW, await self._rows()
+        own = rows.pop(self._name, None)
         gone = [
             name
-            for name, row in (await self._rows()).items()
+            for name, row in rows.items()
             if row.get("heartbeat_epoch", oldest) < oldest or set(row["holds"]) & set(roles)
         ]
-        await self._drop([*gone, self._name])
+        if gone:
+            await self._drop(gone)
+        if own is not None:
+            await self.write(roles, own)
 
     async def leave(self) -> None:
         """This process waits no more."""
@@ -50,8 +54,8 @@ class Processes:
     async def read(self, owners: Sequence[bytes]) -> dict[str, Any] | None:
         """The row of whoever follows the exchanges, with those of the others as `processes`, and who holds what.
 
-        Who holds is what the leases say: a process that was stopped and woken late may have written something else.
-        Where nobody does, the last word of those who did is kept.
+        Who holds is what the leases say: a process that was stopped and woken late may have written something else,
+        and one that has just taken over nothing yet. Where nobody holds, the last word of those who did is kept.
         """
         shards = self._layout.shards
         of = {
@@ -59,11 +63,11 @@ class Processes:
             for role, at in zip(ROLES, range(0, len(owners), shards), strict=True)
         }
         held = {role: {id_of(owner) for owner in each} for role, each in of.items()}
-        rows = [
-            row | {"holds": [role for role in row["holds"] if name in held[role] or not held[role]]}
-            for name, row in (await self._rows()).items()
-            if not row["holds"] or any(name in held[role] or not held[role] for role in row["holds"])
-        ]
+        rows = []
+        for name, row in (await self._rows()).items():
+            holds = [role for role in ROLES if name in held[role] or (role in row["holds"] and not held[role])]
+            if holds or not row["holds"]:
+                rows.append(row | {"holds": holds})
         rows.sort(key=lambda row: ("candles" in row["holds"], row.get("heartbeat_epoch", 0.0)), reverse=True)
         if not rows:
             return None

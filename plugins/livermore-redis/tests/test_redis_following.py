@@ -1,4 +1,4 @@
-"""Readers of the log that are early, late, far behind or asleep; and what a process may say that was woken late."""
+"""Readers of the log that are early, late, far behind or asleep; and what processes say of themselves is believed."""
 
 from __future__ import annotations
 
@@ -124,11 +124,22 @@ async def test_what_a_reader_does_not_read_waits_nowhere_but_in_the_log(server: 
         assert len(await reader.events("", EVENTS)) <= 100 * SYMBOLS
 
 
+def row(state: str) -> dict[str, Any]:
+    return {"state": state, "pid": 1, "heartbeat_epoch": time.time(), "exchanges": []}
+
+
+async def test_who_has_just_taken_over_has_a_row_although_it_has_not_said_so_yet(server: RedisServer) -> None:
+    async with open_store(server.url) as standby, open_store(server.url) as computing:
+        await computing.claim(["values"])
+        await computing.write_status(row("LIVE"))
+        await standby.write_status(row("STANDBY"))
+        await standby.claim(["candles"])
+        status = await computing.read_status() or {}
+        assert (status["state"], status["holds"]) == ("STANDBY", ["candles"])
+
+
 async def test_what_a_process_says_of_itself_that_was_woken_late_is_not_believed(server: RedisServer) -> None:
     """It knows of nothing yet: it says STOPPED in its row, and would have that of the one that took over."""
-
-    def row(state: str) -> dict[str, Any]:
-        return {"state": state, "pid": 1, "heartbeat_epoch": time.time(), "exchanges": []}
 
     async with open_store(server.url) as woken, open_store(server.url) as holder:
         await woken.claim()
