@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -14,29 +15,40 @@ OLDEST = (6, 2)
 OLDEST_CLIENT = (6, 4)
 CLIENT = redis.__version__
 Advice = tuple[str, str]
+LEVELS = ("ok", "warn", "fail")
 
 
 async def advice(server: Server) -> list[Advice]:
     """What to say of the server: pairs of ok, warn or fail and a text with the mend. Raises what redis-py raises."""
     try:
-        said = await server.client.info()
+        found = await _said(server)
     except exceptions.NoPermissionError:
         unknown = "the user may not ask INFO: nobody can tell whether it evicts, or keeps anything on disk"
         return [_version("redis-py", CLIENT, OLDEST_CLIENT), ("warn", unknown)]
-    return [
-        _version("redis-py", CLIENT, OLDEST_CLIENT),
-        _version("Redis", str(said.get("redis_version", "0")), OLDEST),
-        _eviction(said),
-        _persistence(said),
+    of_each = [
+        (_version("Redis", str(said.get("redis_version", "0")), OLDEST), _eviction(said), _persistence(said))
+        for said in found
     ]
+    return [_version("redis-py", CLIENT, OLDEST_CLIENT), *map(_worst, zip(*of_each, strict=True))]
 
 
 async def evictions(server: Server) -> int:
     """How many keys the server has evicted since it started; 0 where it may not be asked. Raises as `advice` does."""
     try:
-        return int((await server.client.info("stats")).get("evicted_keys", 0))
+        return sum(int(said.get("evicted_keys", 0)) for said in await _said(server, "stats"))
     except exceptions.NoPermissionError:
         return 0
+
+
+async def _said(server: Server, *sections: str) -> list[dict[str, Any]]:
+    """What the server says of itself; of a cluster everyone that is written to."""
+    if not server.address.cluster:
+        return [await server.client.info(*sections)]
+    return [await server.client.info(*sections, target_nodes=node) for node in server.client.get_primaries()]
+
+
+def _worst(said: Sequence[Advice]) -> Advice:
+    return max(said, key=lambda each: LEVELS.index(each[0]))
 
 
 def _version(what: str, text: str, oldest: tuple[int, ...]) -> Advice:

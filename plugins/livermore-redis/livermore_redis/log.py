@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from livermore_core import CursorExpiredError, Event
 from livermore_redis.connection import Call, Server
@@ -15,8 +15,10 @@ from livermore_redis.cursors import BEGINNING, Cursor, Place, cursor_of, place_o
 from livermore_redis.layout import Layout
 from livermore_redis.packing import events_of
 
-# Of a cluster, whose logs cannot be waited for together.
+# Where a log cannot be waited for: those of a cluster together, and what shall be sent again.
 LOOK_EVERY = 0.05
+# Seconds within which what a server has forgotten is sent to it again.
+SENT_AGAIN_WITHIN = 3.0
 # Seconds beyond the time of waiting that a question already asked may take.
 GRACE = 0.5
 # Entries of each log in one answer, however far behind a reader is.
@@ -24,6 +26,7 @@ AT_ONCE = 16
 Placed = tuple[Place, Event]
 Entries = dict[int, list[Placed]]
 Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+Said = TypeVar("Said")
 
 
 class End(NamedTuple):
@@ -51,11 +54,17 @@ class Log:
         known = await self._places(until) if until else None
         generation, since = self._generation, list(places)
         cursor, found = Cursor(generation, places), list[tuple[str, Event]]()
+        patience = SENT_AGAIN_WITHIN
         while len(found) < limit:
             entries, ends = await self._entries_and_ends(places, self._count(limit - len(found)))
             if after:
                 # Looked at afterwards: what was forgotten meanwhile may not have been read.
-                if generation != self._generation or not _within(since, ends):
+                is_same = generation == self._generation
+                if is_same and patience > 0.0 and _is_ahead(since, ends):
+                    patience -= LOOK_EVERY
+                    await asyncio.sleep(LOOK_EVERY)
+                    continue
+                if not is_same or not _within(since, ends):
                     raise CursorExpiredError(after, cursor_of(self._generation, [end.floor for end in ends]))
                 await self._check_there(after, places, entries, ends)
             last = [end.last for end in ends] if known is None else known
@@ -149,7 +158,7 @@ class Log:
         async def look() -> list[End]:
             answers = await self._server.all("LOOK", self._of_heads())
             self._now(await self._server.client.hget(self._layout.store, "generation"))
-            return [end for answer in answers for end in _ends(answer)]
+            return _in_order([_ends(answer) for answer in answers])
 
         found: list[End] = await self._ask(look)
         return found
@@ -159,12 +168,12 @@ class Log:
 
     async def owners(self) -> list[bytes]:
         """Who writes each stream now, by the clock of the server."""
-        answers = await self._ask(lambda: self._server.all("OWNERS", self._of_heads()))
-        return [owner for answer in answers for owner in answer]
+        return _in_order(await self._ask(lambda: self._server.all("OWNERS", self._of_heads())))
 
     def _of_heads(self) -> list[Call]:
-        groups = [[head] for head in self._heads] if self._server.address.cluster else [self._heads]
-        return [(group, ()) for group in groups]
+        # Of a cluster only those of a shard are looked at together.
+        groups = self._layout.shards if self._server.address.cluster else 1
+        return [(self._heads[first::groups], ()) for first in range(groups)]
 
     async def entries(self, after: Mapping[int, Place], count: int) -> Entries:
         """The events of these streams after these places, of at most `count` entries each."""
@@ -190,6 +199,17 @@ class Log:
 
 def _within(places: Sequence[Place], ends: Sequence[End]) -> bool:
     return all(end.floor <= place <= end.last for place, end in zip(places, ends, strict=True))
+
+
+def _is_ahead(places: Sequence[Place], ends: Sequence[End]) -> bool:
+    """Whether a server has forgotten the last of what was read, and nothing else is missing."""
+    pairs = list(zip(places, ends, strict=True))
+    return all(end.floor <= place for place, end in pairs) and any(end.last < place for place, end in pairs)
+
+
+def _in_order(answers: Sequence[Sequence[Said]]) -> list[Said]:
+    """What was said of each stream, of the answers about `_of_heads`: the roles of a shard are together in one."""
+    return list(chain.from_iterable(zip(*answers, strict=True)))
 
 
 def _ends(text: bytes) -> list[End]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from livermore_redis import writer
+from livermore_redis import log, writer
 from livermore_redis.store import open_store
 from redis_server import RedisServer
 from redis_steps import BITCOIN, minutes, stored, told, until, writing
@@ -44,6 +44,24 @@ async def test_a_lost_tail_is_sent_again_although_nothing_new_is_written_D26_D31
                 await asyncio.sleep(0.01)
         assert await stored(reader) == [1, 2, 3]
         assert await stored(reader, ETHER) == [4]
+
+
+async def test_a_reader_that_is_ahead_of_a_lost_tail_waits_until_it_is_sent_again_D26_D31(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with writing(server.url) as (store, _), open_store(server.url, read_only=True) as reader:
+        await store.transact(minutes(1))
+        server.keep()
+        cursor = await store.transact(minutes(2))
+        await server.fall_back()
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "SENT_AGAIN_WITHIN", 0.0)
+            with pytest.raises(CursorExpiredError):
+                await reader.events(cursor)
+        found, _ = await asyncio.gather(reader.events(cursor), store.transact(minutes(2)))
+        assert found == []
+        await store.transact(minutes(3))
+        assert await told(reader, cursor) == [3]
 
 
 async def test_more_than_is_remembered_ends_the_run_D26_D31(
