@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from redis_server import RedisServer
 
-from livermore_core import CandleStore
+from livermore_core import CandleStore, CredentialsError
 from livermore_core.testing import StoreContract
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
@@ -43,6 +43,18 @@ async def store(server: RedisServer) -> AsyncIterator[CandleStore]:
 
 class TestStoreOfAUserWithFewRights_SR01(StoreContract):
     pass
+
+
+async def test_another_database_takes_the_one_right_more_that_the_readme_names_SR01(server: RedisServer) -> None:
+    url = f"unix://livermore:{PASSWORD}@{server.socket}?db=1"
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "livermore", *rule())
+        with pytest.raises(CredentialsError):
+            async with open_store(url):
+                pass
+        client.execute_command("ACL", "SETUSER", "livermore", *re.findall(r"`(\+select)`", README))
+    async with open_store(url) as store:
+        await store.claim()
 
 
 async def test_that_user_may_do_no_harm_beyond_its_prefix_SR01(server: RedisServer, store: CandleStore) -> None:
