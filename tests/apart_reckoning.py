@@ -131,17 +131,19 @@ class Reckoning(NamedTuple):
     differences: list[str]
 
 
-async def is_caught_up(store: CandleStore, all_series: list[Series], now: float) -> bool:
-    """Whether everything is known up to now, and each indicator has its value of it."""
+async def behind(store: CandleStore, all_series: list[Series], now: float) -> list[str]:
+    """What is not known yet of all up to now, and which indicator has no value of it."""
+    found = []
     for series in all_series:
         wide, known = width(series.timeframe), list(await store.coverage(series))
         if len(known) != 1 or known[0][1] < (now - SETTLED) // wide * wide:
-            return False
+            found.append(f"{series}: {known[-3:]} is known at {now}")
+            continue
         (newest,) = await store.candles(series, last=1)
-        values = await store.values(series)
-        if len(values) < len(TYPES) or any(value.time < newest.time for value in values):
-            return False
-    return True
+        values = {value.indicator: value.time for value in await store.values(series)}
+        late = {name: values.get(name) for name in TYPES if values.get(name, 0) < newest.time}
+        found += [f"{series}: the newest candle is of {newest.time}, values are of {late}"] if late else []
+    return found
 
 
 async def reckoned(url: str, alone: str, follower: Follower, all_series: list[Series], empty: str) -> Reckoning:

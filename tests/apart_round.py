@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from apart_reckoning import Follower, is_caught_up
+from apart_reckoning import Follower, behind
 from livermore_simulator.server import SimulatedExchange
 from livermore_simulator.synthetic import SyntheticMarket
 from redis_server import RedisServer, running
@@ -231,18 +231,26 @@ class Apart:
         return [role.holder for role in self.roles]
 
     async def suffer(self, hours: float, kills: int, freezes: int, seed: int) -> None:
-        """All blows, those of each role beside those of the other; at the end time stands still and all is written."""
+        """All blows, those of each role beside those of the other; at the end all is written, and time stands still."""
         until = BEGIN + hours * 3600
         async with asyncio.TaskGroup() as group:
             for role in self.roles:
                 group.create_task(self._suffer(role, blows(role.name, kills, freezes, until, seed)))
         await self._reached(max(until, self.exchange.clock.now() + QUIET))
         await asyncio.gather(*(holder.event("ready") for holder in self.holders))
+        await self._caught_up(WITHIN)
         self.exchange.clock.set_speed(0)
+        await self._caught_up(WITHIN)
+
+    async def _caught_up(self, within: float) -> None:
         for url in (self.url, self.alone):
-            async with asyncio.timeout(WITHIN), open_reader(url) as store:
-                while not await is_caught_up(store, self.series, self.exchange.clock.now()):  # noqa: ASYNC110
-                    await asyncio.sleep(0.2)
+            missing: list[str] = []
+            try:
+                async with asyncio.timeout(within), open_reader(url) as store:
+                    while missing := await behind(store, self.series, self.exchange.clock.now()):  # noqa: ASYNC110
+                        await asyncio.sleep(0.2)
+            except TimeoutError:
+                raise AssertionError(f"{url}: {'; '.join(missing)}") from None
 
     async def _follow_for_a_moment(self) -> None:
         async with self._program("alone", self.alone, ROLES["candles"]) as before:
