@@ -140,10 +140,11 @@ async def cancellable(question: Callable[[], Awaitable[Answer]]) -> Answer:
     """Ask, and be cancelled at any moment: redis-py sends by `wait_for`, which in Python 3.11 eats a cancellation."""
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
-    answer = await question()
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return answer
+    try:
+        return await question()
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 async def asked(
