@@ -192,9 +192,7 @@ class RedisStore:
         while True:
             await asyncio.sleep(RENEW_EVERY)
             try:
-                acknowledged = self._writer.acknowledged()
-                if self._writer.behind(await self._lease.renew(), acknowledged):
-                    await self._writer.catch_up()
+                await self._writer.renew()
                 count += 1
                 if count % LOOK_EVERY == 0:
                     await self._look()

@@ -53,6 +53,8 @@ class Writer:
         self.commits = 0
         self._pending: list[tuple[Batch, Outcome]] = []
         self._sending: list[tuple[Batch, Outcome]] = []
+        # Streams whose tail the server has forgotten.
+        self._behind: set[int] = set()
         self._work = asyncio.Event()
 
     async def transact(self, batch: Batch) -> str:
@@ -78,15 +80,14 @@ class Writer:
         self._sending, self._pending = [], []
 
     async def _round(self, group: Sequence[tuple[Batch, Outcome]]) -> None:
-        commits: dict[int, Commit] = {}
-        parts: dict[Outcome, set[int]] = {}
-        for batch, outcome in group:
-            try:
-                parts[outcome] = self._collect(batch, commits)
-            except (TypeError, ValueError, ArithmeticError) as error:
-                self._fail([outcome], StoreError(f"store.error: it cannot be stored: {type(error).__name__}: {error}"))
-                await self._round([each for each in group if each[1] is not outcome])
-                return
+        commits, parts = self._collected(group)
+        while len(parts) < len(group):
+            # Some of a batch that cannot be stored may be in the commits.
+            group = [each for each in group if each[1] in parts]
+            commits, parts = self._collected(group)
+        for number in self._behind:
+            self._commit(number, commits)  # an empty one, if need be, hears what the server lacks
+        self._behind.clear()
         refused = await self._send(commits)
         self.commits += 1
         for _, outcome in group:
@@ -99,11 +100,23 @@ class Writer:
             if not outcome.done():
                 outcome.set_result(str(self.head))
 
+    def _collected(self, group: Sequence[tuple[Batch, Outcome]]) -> tuple[dict[int, Commit], dict[Outcome, set[int]]]:
+        """The commits of these batches, and the streams of each; who wrote what cannot be stored is told so."""
+        commits: dict[int, Commit] = {}
+        parts: dict[Outcome, set[int]] = {}
+        for batch, outcome in group:
+            try:
+                parts[outcome] = self._collect(batch, commits)
+            except (TypeError, ValueError, ArithmeticError) as error:
+                self._fail([outcome], StoreError(f"store.error: it cannot be stored: {type(error).__name__}: {error}"))
+        return commits, parts
+
     def _collect(self, batch: Batch, commits: dict[int, Commit]) -> set[int]:
         """Spread a batch over the commits of its streams; which these are."""
         parts = set()
         for change in batch.changes:
-            role = "values" if change.values and not (change.rows or change.covered or change.hidden) else "candles"
+            is_of_candles = change.rows or change.hidden or change.covered or change.uncovered
+            role = "values" if change.values and not is_of_candles else "candles"
             number = self._layout.stream(change.series, role)
             parts.add(number)
             self._commit(number, commits).change(change)
@@ -165,24 +178,13 @@ class Writer:
             await self._server.drop()
         await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
 
-    def behind(self, sequences: Mapping[int, int], acknowledged: Mapping[int, int]) -> bool:
-        """Whether a server that knows `sequences` has forgotten some of what it had acknowledged before."""
-        return any(sequence < acknowledged.get(number, 0) for number, sequence in sequences.items())
-
-    def acknowledged(self) -> dict[int, int]:
-        """The sequence number of every stream."""
-        return {number: stream.sequence for number, stream in self.streams.items()}
-
-    async def catch_up(self) -> None:
-        """Send again what the server has forgotten. Raises what redis-py raises, StoreLostError."""
-        if self.alone.locked():
-            return  # a commit is on its way, and hears of it
-        async with self.alone:
-            for number, sequence in (await self._lease.renew()).items():
-                if sequence < self.streams[number].sequence:
-                    error = await self._send_again(self.streams[number], sequence)
-                    if error is not None:
-                        raise error
+    async def renew(self) -> None:
+        """Let the lease go on; what the server has forgotten meanwhile of what it had acknowledged is sent again."""
+        acknowledged = {number: stream.sequence for number, stream in self.streams.items()}
+        for number, sequence in (await self._lease.renew()).items():
+            if sequence < acknowledged.get(number, 0):
+                self._behind.add(number)
+                self._work.set()
 
     async def held(self, script: str, number: int, keys: list[str], arguments: list[Any]) -> list[bytes]:
         """Run a script on what this process holds, between commits: these build on what they have computed."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 from livermore_redis import log, writer
-from livermore_redis.store import open_store
+from livermore_redis.store import RedisStore, open_store
+from redis_proxy import proxied
 from redis_server import RedisServer
 from redis_steps import BITCOIN, minutes, stored, told, until, writing
 
@@ -62,6 +64,27 @@ async def test_a_reader_that_is_ahead_of_a_lost_tail_waits_until_it_is_sent_agai
         assert found == []
         await store.transact(minutes(3))
         assert await told(reader, cursor) == [3]
+
+
+@pytest.mark.usefixtures("watchful")
+async def test_a_lost_tail_is_sent_again_although_others_are_written_all_the_time_D26_D31(server: RedisServer) -> None:
+    async with proxied(server) as (proxy, url), writing(url) as (store, _):
+        await store.transact(minutes(1, series=ETHER))
+        server.keep()
+        await store.transact(minutes(2, 3, series=ETHER))
+        await server.fall_back()
+        proxy.delay = 0.01
+        commits = iter(range(40))
+        await asyncio.gather(*(_write(store, commits, delay) for delay in (0.0, 0.005)))
+        async with open_store(server.url, read_only=True) as reader:
+            assert await stored(reader, ETHER) == [1, 2, 3]
+
+
+async def _write(store: RedisStore, numbers: Iterator[int], delay: float) -> None:
+    """While one commit is on its way the next one waits."""
+    await asyncio.sleep(delay)
+    for number in numbers:
+        await store.transact(minutes(number))
 
 
 async def test_more_than_is_remembered_ends_the_run_D26_D31(

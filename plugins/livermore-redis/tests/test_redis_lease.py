@@ -22,11 +22,12 @@ from redis_proxy import proxied
 from redis_server import RedisServer
 from redis_steps import BITCOIN, minutes, stored, told, until, writing
 
-from livermore_core import StoreError, StoreHeldError, Trouble
+from livermore_core import Batch, ConfigurationError, IndicatorValue, SeriesChange, StoreError, StoreHeldError, Trouble
 
 LAYOUT = Layout("livermore")
 STREAM = LAYOUT.stream(BITCOIN, "candles")
 FAR = 9_000_000_000_000
+VALUE = IndicatorValue(indicator="ema", time=60, outputs={"value": 1.5})
 
 
 async def claimed(lease: Lease, wait: bool = False) -> bool:
@@ -156,6 +157,9 @@ async def test_roles_are_held_apart_P22(server: RedisServer) -> None:
         await store.transact(minutes(1))
         with pytest.raises(StoreError, match="candles are not this process's to write"):
             await other.transact(minutes(2))
+        no_more = SeriesChange(series=BITCOIN, uncovered=[(60, 120)], values=[VALUE])
+        with pytest.raises(StoreError, match="candles are not this process's to write"):
+            await other.transact(Batch(changes=[no_more]))
         assert await stored(other) == await told(other) == [1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 from redis_server import RedisServer
@@ -43,6 +45,15 @@ async def test_what_has_no_place_is_refused_alone_and_the_rest_is_written(
 
 
 _NAMES = ("time", "open", "high", "low", "close", "volume", "revision", "source")
+
+
+async def test_a_thousand_that_have_no_place_are_refused_beside_one_that_has(server: RedisServer) -> None:
+    async with writing(server.url) as (store, _):
+        broken = [store.transact(Batch(events=[closed(BITCOIN, 1 << 70)])) for _ in range(1_200)]
+        *refused, cursor = await asyncio.gather(*broken, store.transact(minutes(1)), return_exceptions=True)
+        assert {type(error) for error in refused} == {StoreError}
+        assert cursor == await store.head()
+        assert await stored(store) == await told(store) == [1]
 
 
 async def test_a_high_revision_comes_back(server: RedisServer) -> None:
