@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +18,12 @@ from pathlib import Path
 import pytest
 
 from livermore_core import CursorExpiredError, ExitCode, StoreBusyError, StoreCorruptError, StoreError, StoreHeldError
+from livermore_core.bus import Bus
+from livermore_core.exchange.clock import ExchangeClock
+from livermore_core.exchange.recorder import Recorder
 from livermore_core.store.schema import create
 from livermore_core.store.sqlite import SqliteStore, open_store
-from livermore_core.testing import Program
+from livermore_core.testing import MemoryStore, Program
 from livermore_core.testing.store_contract import SERIES, change
 
 HOLD = """
@@ -108,6 +112,20 @@ async def test_every_transaction_takes_the_lock_before_it_reads_D04(path: Path) 
     assert said[0] == "BEGIN IMMEDIATE"
     for before, statement in pairwise(said):
         assert before != "COMMIT" or statement == "BEGIN IMMEDIATE"
+
+
+async def test_what_was_trimmed_is_known_no_more_although_nobody_heard_how_much_it_was() -> None:
+    class Deaf(MemoryStore):
+        async def trim(self, keep: Mapping[str, int], events: int | None = None) -> int:
+            return 0 * await super().trim(keep, events)
+
+    store = Deaf()
+    await store.transact(change(1, 2, 3))
+    recorder = Recorder(SERIES.exchange, (SERIES.timeframe,), store, Bus(), ExchangeClock())
+    await recorder.load([SERIES.symbol])
+    await recorder.trim({SERIES.timeframe: 1})
+    assert recorder.ledger(SERIES.symbol, SERIES.timeframe).coverage == await store.coverage(SERIES)
+    assert await store.count(SERIES, 0, 1 << 40) == 1
 
 
 async def test_a_file_that_is_overwritten_answers_nothing_and_the_next_start_sets_it_aside_D06(path: Path) -> None:

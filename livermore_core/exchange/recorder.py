@@ -183,12 +183,13 @@ class Recorder:
 
     async def trim(self, keep: Mapping[str, int]) -> None:
         """Keep the newest candles of each series; what goes is not known any more."""
-        if await self.store.trim(keep):
-            for ledger in self.ledgers():
-                async with self._lock(ledger.series.symbol):
-                    kept = (await self.store.coverage(ledger.series)).start
-                    if kept is not None:
-                        ledger.coverage.remove(0, kept)
+        await self.store.trim(keep)
+        # Whatever it says has gone: of a store that was asked twice the first answer may be lost.
+        for ledger in self.ledgers():
+            async with self._lock(ledger.series.symbol):
+                kept = (await self.store.coverage(ledger.series)).start
+                if kept is not None:
+                    ledger.coverage.remove(0, kept)
 
     # ---- the live edge ----
 

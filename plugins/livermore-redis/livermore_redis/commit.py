@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -21,11 +22,11 @@ class Commit:
     `known` is what the server knows of each series; `told` the keys of the events that are in its log.
     """
 
-    def __init__(self, layout: Layout, stream: int, known: Mapping[Series, Known], told: Collection[Hashable]) -> None:
+    def __init__(self, layout: Layout, stream: int, known: Mapping[Series, Known], told: Collection[bytes]) -> None:
         self._layout, self._stream = layout, stream
         self._before, self._told = known, told
         self.known: dict[Series, Known] = {}
-        self.events: dict[Hashable, bytes] = {}
+        self.events: dict[bytes, bytes] = {}
         self._rows: dict[Series, dict[int, bytes]] = {}
         self._values: dict[tuple[Series, str], bytes] = {}
 
@@ -88,7 +89,8 @@ class Commit:
         return max(1, len(self.events))
 
 
-def key_of(event: Event) -> Hashable:
-    """What makes an event that event: its key in the log."""
+def key_of(event: Event) -> bytes:
+    """What makes an event that event: its key in the log, as a digest, for hundreds of thousands are held."""
     indicator = event.value.indicator if event.value is not None else ""
-    return (event.exchange, event.symbol, event.timeframe, event.time, event.revision, event.kind, indicator)
+    key = (event.exchange, event.symbol, event.timeframe, event.time, event.revision, event.kind, indicator)
+    return blake2b(msgspec.msgpack.encode(key), digest_size=16).digest()

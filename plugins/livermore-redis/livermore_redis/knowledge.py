@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from livermore_core import Series
 from livermore_redis.commit import Known, key_of
@@ -37,14 +38,16 @@ class Knowledge:
         """Where every log is, and the streams of these epochs with the keys of the events in their logs."""
         ends = await self._log.ends()
         streams = {number: Stream(number, epoch) for number, epoch in epochs.items()}
-        await asyncio.gather(*(self._read_told(stream, ends[number].floor) for number, stream in streams.items()))
+        # One after the other: all of them at once would be all that there is in memory.
+        for number, stream in streams.items():
+            await self._read_told(stream, ends[number].floor)
         return [end.last for end in ends], streams
 
     async def _read_told(self, stream: Stream, floor: Place) -> None:
         after = floor
         while entries := await self._log.entries({stream.number: after}, ENTRIES_AT_ONCE):
             for place, event in entries[stream.number]:
-                stream.told[key_of(event)] = after = place
+                stream.told[key_of(event)], after = None, place
 
     async def missing(self, known: Mapping[Series, Known], streams: Mapping[int, Stream]) -> list[str]:
         """The keys that are gone of those that should be there: of the store, and of what these streams tell of."""
@@ -57,23 +60,19 @@ class Knowledge:
             shard = number % layout.shards
             keys |= {(shard, layout.head(number))} | ({(shard, layout.log(number))} if stream.told else set())
             keys |= {(shard, layout.values(series)) for series in stream.valued}
+        return await self._gone(keys)
+
+    async def evicted(self, known: Mapping[Series, Known]) -> list[Series]:
+        """Series whose rows are gone although they had some."""
+        keys = {self._layout.candles(series): series for series, (_, has_rows) in known.items() if has_rows}
+        gone = await self._gone((self._layout.shard(series.symbol), key) for key, series in keys.items())
+        return [keys[key] for key in gone]
+
+    async def _gone(self, keys: Iterable[tuple[int, str]]) -> list[str]:
+        """Those that are not there of these keys, each given with its shard."""
         shards: dict[int, list[str]] = defaultdict(list)
         for shard, key in sorted(keys):
             shards[shard].append(key)
         found = await self._ask(lambda: self._server.all("THERE", [(each, ()) for each in shards.values()]))
-        asked = [key for each in shards.values() for key in each]
-        there = [is_there for each in found for is_there in each]
-        return [key for key, is_there in zip(asked, there, strict=True) if not is_there]
-
-    async def evicted(self, known: Mapping[Series, Known]) -> list[Series]:
-        """Series whose rows are gone although they had some."""
-        shards: dict[int, list[Series]] = defaultdict(list)
-        for series, (_, has_rows) in known.items():
-            if has_rows:
-                shards[self._layout.shard(series.symbol)].append(series)
-        calls = [([self._layout.candles(series) for series in each], ()) for each in shards.values()]
-        found = await self._ask(lambda: self._server.all("THERE", calls))
-        pairs = (
-            pair for each, there in zip(shards.values(), found, strict=True) for pair in zip(each, there, strict=True)
-        )
-        return [series for series, is_there in pairs if not is_there]
+        pairs = zip(chain.from_iterable(shards.values()), chain.from_iterable(found), strict=True)
+        return [key for key, is_there in pairs if not is_there]

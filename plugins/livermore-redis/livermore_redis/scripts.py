@@ -15,15 +15,19 @@ local function ask(command, key, ...)
 end
 """
 
+_NOW = """
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+"""
+
 # A lease is a head: owner, epoch and until when (by the server's clock), with the sequence number of its last commit,
 # the number of events in its log and the last event that was forgotten. A new owner gets an epoch above all before.
 # A log that has lost its head begins anew, for nobody knows what it lacks; of a head that has lost its log all is
 # forgotten.
 CLAIM = (
     _ASK
+    + _NOW
     + """
-local now = redis.call('TIME')
-local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local head = ask('HMGET', KEYS[1], 'owner', 'epoch', 'until')
 local length = ask('XLEN', KEYS[2])
 if head[1] and head[1] ~= ARGV[1] and tonumber(head[3]) > ms then
@@ -49,20 +53,21 @@ if not head[1] or tonumber(head[2]) < tonumber(ARGV[2]) then return {'gone'} end
 if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] then return {'fenced', head[1]} end
 """
 
-# What builds on commits that the server has forgotten waits until they are sent again.
+# What builds on commits that the server has forgotten waits until they are sent again; what comes late, after commits
+# that it does not know of, is not done (once more).
 _WHOLE = (
     _HELD
     + """
 if tonumber(head[3]) < tonumber(ARGV[3]) then return {'lost', head[3]} end
+if tonumber(head[3]) > tonumber(ARGV[3]) then return {'already', head[3]} end
 """
 )
 
 # The lease goes on (or, with 0 milliseconds, ends).
 RENEW = (
     _HELD
+    + _NOW
     + """
-local now = redis.call('TIME')
-local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 redis.call('HSET', KEYS[1], 'until', string.format('%.0f', ms + ARGV[3]))
 return {'renewed', head[3]}
 """
@@ -78,7 +83,6 @@ COMMIT = (
     _ASK
     + _WHOLE
     + """
-if tonumber(head[3]) > tonumber(ARGV[3]) then return {'already', head[3]} end
 local SIZE = 46
 local function merged(old, new)
   if not old or old == '' then return new end
@@ -150,8 +154,9 @@ end
 return out
 """
 
-# Keep the newest ARGV[5] rows shown; ARGV[4] is the series, ARGV[6] its width. Coverage before them goes with them,
-# and what is left of it is told. The first write is one that a full server takes.
+# Keep the newest ARGV[5] rows shown; ARGV[4] is the series, ARGV[6] its width. Coverage before them goes with them, and
+# what is left of it is told: also where nothing goes, for the answer to who took them may be lost. The first write is
+# one that a full server takes.
 TRIM = (
     _WHOLE
     + """
@@ -181,15 +186,17 @@ for _, block in ipairs(found) do
     end
   end
 end
-if not edge or gone == 0 then return {'done', '0'} end
-local packed = redis.call('HGET', KEYS[3], ARGV[4]) or '\\1'
-local kept = {string.sub(packed, 1, 1)}
-for at = 2, #packed, 16 do
-  local low, high = struct.unpack('<dd', packed, at)
-  if high > edge then kept[#kept + 1] = struct.pack('<dd', math.max(low, edge), high) end
+if not edge then return {'done', '0'} end
+local kept = redis.call('HGET', KEYS[3], ARGV[4]) or '\\1'
+if gone > 0 then
+  local parts = {string.sub(kept, 1, 1)}
+  for at = 2, #kept, 16 do
+    local low, high = struct.unpack('<dd', kept, at)
+    if high > edge then parts[#parts + 1] = struct.pack('<dd', math.max(low, edge), high) end
+  end
+  kept = table.concat(parts)
+  redis.call('HSET', KEYS[3], ARGV[4], kept)
 end
-kept = table.concat(kept)
-redis.call('HSET', KEYS[3], ARGV[4], kept)
 return {'done', string.format('%.0f', gone), kept}
 """
 )
@@ -248,9 +255,9 @@ return table.concat(out, ' ')
 """
 
 # Of each head: who writes now.
-OWNERS = """
-local now = redis.call('TIME')
-local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+OWNERS = (
+    _NOW
+    + """
 local out = {}
 for i, key in ipairs(KEYS) do
   local head = redis.call('HMGET', key, 'owner', 'until')
@@ -258,6 +265,7 @@ for i, key in ipairs(KEYS) do
 end
 return out
 """
+)
 
 # Which of the keys are there.
 THERE = """

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -83,7 +84,7 @@ class RedisStore:
         self._knowledge = Knowledge(server, self._layout, self._log, self._asked)
         self._processes = Processes(server, self._layout, self._lease.owner, self._asked)
         self._writer = Writer(server, self._layout, self._lease, self._generation, self.trouble)
-        self._keeping: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._writing: asyncio.Task[None] | None = None
         self._roles: tuple[str, ...] = ()
         self._warned: set[str] = set()
@@ -105,6 +106,8 @@ class RedisStore:
 
         Raises ConfigurationError where the server may drop what it is given, StoreHeldError.
         """
+        for task in self._tasks:
+            task.cancel()  # of a claim that failed
         for level, text in await asked(self._server, lambda: advice(self._server), patience=self._patience):
             if level == "fail":
                 raise ConfigurationError(f"{text} ({self._server.where})")
@@ -113,13 +116,15 @@ class RedisStore:
         await self._lease.claim(roles, wait=wait, say=self.say, trouble=self.trouble)
         self._patience, self._roles = math.inf, tuple(role for role in ROLES if role in roles)
         # It goes on while what is there is read, which may take longer than a lease.
-        self._keeping = self._start(self._keep())
+        self._start(self._keep()).add_done_callback(self._ended)
         await self._read()
         self._writing = self._start(self._writer.run())
+        self._writing.add_done_callback(self._ended)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
         task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def _read(self) -> None:
@@ -151,24 +156,32 @@ class RedisStore:
         return await self._writer.transact(batch)
 
     async def trim(self, keep: Mapping[str, int], events: int | None = None) -> int:
-        """Keep the newest candles of each series, and the newest events of each log."""
+        """Keep the newest candles of each series, and the newest events of each log, also where who asked is cancelled.
+
+        What is known must not part from what there is.
+        """
+        return await asyncio.shield(self._start(self._trim(keep, EVENTS_KEPT if events is None else events)))
+
+    async def _trim(self, keep: Mapping[str, int], events: int) -> int:
         gone = 0
         for series in list(self._writer.known):
             if series.timeframe in keep and self._holds(series):
-                gone += await self._trim(series, keep[series.timeframe])
-        kept = EVENTS_KEPT if events is None else events
-        for number in self._writer.streams:
-            await self._writer.held("FORGET", number, [self._layout.head(number), self._layout.log(number)], [kept])
-        ends = await self._log.ends()
+                gone += await self._trim_series(series, keep[series.timeframe])
         for number, stream in self._writer.streams.items():
-            stream.told = {key: place for key, place in stream.told.items() if place > ends[number].floor}
+            await self._writer.held("FORGET", number, [self._layout.head(number), self._layout.log(number)], [events])
+            stream.told = dict.fromkeys(islice(stream.told, max(0, len(stream.told) - events), None))
+        for number, end in enumerate(await self._log.ends()):
+            if number not in self._writer.streams:
+                # Who writes it forgets too: a cursor from here must not stay behind.
+                self._writer.head.move(number, end.last)
         return gone
 
-    async def _trim(self, series: Series, keep: int) -> int:
+    async def _trim_series(self, series: Series, keep: int) -> int:
         layout, number = self._layout, self._layout.stream(series, "candles")
         keys = [layout.head(number), layout.candles(series), layout.coverage(layout.shard(series.symbol))]
         answer = await self._writer.held("TRIM", number, keys, [str(series), keep, width(series.timeframe)])
         if len(answer) > 2:
+            # Nothing is awaited since the lock was held: the next commit builds on this.
             self._writer.known[series] = coverage_of(answer[2])
         return int(answer[1])
 
@@ -232,12 +245,11 @@ class RedisStore:
 
     async def close(self) -> None:
         """Write no more, and let others in."""
-        pending = {task for task in (self._writing, self._keeping) if task is not None}
-        while pending:
+        while self._tasks:
             # Again and again: a cancellation may meet what takes it for the end of its own time.
-            for task in pending:
+            for task in self._tasks:
                 task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=CANCEL_EVERY)
+            await asyncio.wait(self._tasks, timeout=CANCEL_EVERY)
         self.trouble.drop()
         self._patience = min(self._patience, LAST_PATIENCE)
         with suppress(*ERRORS, StoreError):

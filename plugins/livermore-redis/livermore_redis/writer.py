@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from livermore_core import Batch, Series, StoreError, StoreLostError, Trouble
 from livermore_redis.commit import Commit, Known
 from livermore_redis.connection import Server
-from livermore_redis.cursors import Cursor, Place
+from livermore_redis.cursors import BEGINNING, Cursor
 from livermore_redis.failures import ERRORS, PASSING, READONLY, failure, reason_of
 from livermore_redis.layout import Layout
 from livermore_redis.lease import Lease
@@ -24,12 +24,12 @@ Outcome = asyncio.Future[str]
 
 @dataclass(eq=False)
 class Stream:
-    """One log that is written here: its sequence number, the keys of the events in it, and what was sent lately."""
+    """One log that is written here: its sequence number, the keys of its events in order, and what was sent lately."""
 
     number: int
     epoch: int
     sequence: int = 0
-    told: dict[Hashable, Place] = field(default_factory=dict)
+    told: dict[bytes, None] = field(default_factory=dict)
     # The series of which there are values.
     valued: set[Series] = field(default_factory=set)
     ring: deque[tuple[float, int, list[str], list[Any]]] = field(default_factory=deque)
@@ -46,7 +46,7 @@ class Writer:
         self._server, self._layout, self._lease = server, layout, lease
         self._trouble = trouble
         self.known: dict[Series, Known] = {}
-        self.head = Cursor(generation, ())
+        self.head = Cursor(generation, [BEGINNING] * len(layout.streams))
         self.streams: dict[int, Stream] = {}
         # Held while anything of the store is changed here.
         self.alone = asyncio.Lock()
@@ -190,8 +190,9 @@ class Writer:
         """Run a script on what this process holds, between commits: these build on what they have computed."""
         stream, attempt = self.streams[number], 0
         async with self.alone:
+            sequence = stream.sequence
             while True:
-                (answer,) = await self._answers([(number, keys, [stream.sequence, *arguments])], script)
+                (answer,) = await self._answers([(number, keys, [sequence, *arguments])], script)
                 if not isinstance(answer, BaseException) and answer[0] == b"lost":
                     answer = await self._send_again(stream, int(answer[1]))
                 if isinstance(answer, BaseException):
@@ -199,6 +200,9 @@ class Writer:
                         raise failure(self._server.where, answer)
                     await self._pause(answer, attempt)
                     attempt += 1
+                elif answer is not None and answer[0] == b"already":
+                    # A commit that was given up here was done nevertheless: what there is counts.
+                    sequence = int(answer[1])
                 elif answer is not None:
                     self._lease.check(answer)
                     return list(answer)
@@ -229,9 +233,7 @@ class Writer:
             stream.ring.popleft()
         stream.ring.append((now, stream.sequence, keys, arguments))
         stream.sequence += commit.advance
-        first = stream.sequence - len(commit.events) + 1
-        for sequence, key in enumerate(commit.events, start=first):
-            stream.told[key] = (stream.epoch, sequence)
+        stream.told.update(dict.fromkeys(commit.events))
         stream.valued |= commit.valued
         self.known.update(commit.known)
 

@@ -204,6 +204,20 @@ async def test_a_trouble_of_a_standby_ends_although_it_goes_on_waiting_P22(serve
         await asyncio.wait({waiting})
 
 
+async def test_a_claim_that_fails_leaves_nobody_who_renews_P22(server: RedisServer) -> None:
+    before = asyncio.all_tasks()
+    async with open_store(server.url) as store:
+        with server.client() as client:
+            client.hset(LAYOUT.store, "version", "2")
+            with pytest.raises(ConfigurationError):
+                await store.claim()
+            client.hset(LAYOUT.store, "version", "1")
+        await store.claim()
+        await store.transact(minutes(1))
+        assert len(asyncio.all_tasks() - before) == 2
+    assert asyncio.all_tasks() == before
+
+
 # ---- each comparison of a commit is needed ----
 
 

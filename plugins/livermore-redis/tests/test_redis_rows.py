@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from livermore_redis.commit import key_of
 from msgspec.structs import replace
 from redis_server import RedisServer
 from redis_steps import BITCOIN, candle, closed, minutes, stored, told, writing
 
-from livermore_core import Batch, Candle, SeriesChange, StoreError
+from livermore_core import Batch, Candle, Series, SeriesChange, StoreError
 
 
 def rows(*found: Candle) -> Batch:
@@ -130,6 +131,14 @@ async def test_the_same_event_of_another_revision_is_another_event_E3(server: Re
         event = closed(BITCOIN, 1)
         await store.transact(Batch(events=[event, replace(event, revision=1), event]))
         assert await told(store) == [1, 1]
+
+
+def test_the_key_of_an_event_is_small_however_long_its_names_are_E3() -> None:
+    events = [
+        closed(Series("memory", "BTC-USD" * repeated, "1m"), minute) for repeated in (1, 100) for minute in (1, 2)
+    ]
+    assert [len(key) for key in {key_of(event) for event in events}] == [16] * 4
+    assert key_of(events[0]) == key_of(replace(events[0]))
 
 
 async def test_waiting_at_the_beginning_of_an_empty_log_waits(server: RedisServer) -> None:
