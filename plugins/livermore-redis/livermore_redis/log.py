@@ -23,6 +23,8 @@ SENT_AGAIN_WITHIN = 3.0
 GRACE = 0.5
 # Entries of each log in one answer, however far behind a reader is.
 AT_ONCE = 16
+# Whoever wants more of the newest events than this reads all.
+MOST_NEWEST = 2000
 Placed = tuple[Place, Event]
 Entries = dict[int, list[Placed]]
 Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -151,6 +153,16 @@ class Log:
     async def head(self) -> str:
         """The cursor after the newest event."""
         return cursor_of(self._generation, [end.last for end in await self.ends()])
+
+    async def before_newest(self, count: int) -> str:
+        """The cursor before so many entries of each log, or before all that are kept."""
+        if count < 1:
+            return await self.head()
+        if count > MOST_NEWEST:
+            return cursor_of(self._generation, [end.floor for end in await self.ends()])
+        calls = [(keys, (count,)) for keys in zip(self._heads, self._logs, strict=True)]
+        found = await self._ask(lambda: self._server.all("BACK", calls))
+        return cursor_of(self._generation, [max(place_of(each.decode()) for each in pair) for pair in found])
 
     async def ends(self) -> list[End]:
         """What there is of each stream. Cursors are those of the store that is there now, should it be another one."""

@@ -254,6 +254,16 @@ end
 return table.concat(out, ' ')
 """
 
+# The place before the newest ARGV[1] entries of a log, if there are so many, and the newest event that was forgotten.
+BACK = """
+local floor = redis.call('HGET', KEYS[1], 'floor') or '0-0'
+local entries = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', ARGV[1])
+if #entries < tonumber(ARGV[1]) then return {floor, floor} end
+local oldest = entries[#entries]
+local epoch, last = string.match(oldest[1], '(%d+)-(%d+)')
+return {string.format('%s-%.0f', epoch, last - oldest[2][2]), floor}
+"""
+
 # Of each head: who writes now.
 OWNERS = (
     _NOW
@@ -292,6 +302,7 @@ _TEXTS = {
     "DROP": DROP,
     "FORGET": FORGET,
     "LOOK": LOOK,
+    "BACK": BACK,
     "OWNERS": OWNERS,
     "THERE": THERE,
 }

@@ -328,6 +328,10 @@ class RedisStore:
         """The cursor after the newest event."""
         return await self._log.head()
 
+    async def before_newest(self, count: int) -> str:
+        """A cursor before so many newest events, or more."""
+        return await self._log.before_newest(count)
+
     async def wait(self, after: str, within: float) -> None:
         """Wait for an entry in any of the logs."""
         await self._log.wait(after, within)
