@@ -17,7 +17,7 @@ from livermore_simulator.server import SimulatedExchange
 from livermore_simulator.synthetic import SyntheticMarket
 from redis_server import RedisServer, running
 
-from livermore_core import Series, open_reader
+from livermore_core import CandleStore, Series, open_reader
 from livermore_core.testing import Program
 
 # 2024-01-03 02:31:05 UTC, and when the round begins: no bucket has just ended, or ends soon.
@@ -213,11 +213,12 @@ class Apart:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.exchange)
             await self._follow_for_a_moment()
-            alone = await stack.enter_async_context(self._program("alone", self.alone, "backfill,indicators,ingest"))
             for name, stages in ROLES.items():
                 role = Role(name, lambda n=name, s=stages: self._program(n, self.url, s), self._server)  # type: ignore[misc]
                 self.roles.append(role)
                 stack.push_async_exit(await role.open())
+                await self._same_history()
+            alone = await stack.enter_async_context(self._program("alone", self.alone, "backfill,indicators,ingest"))
             await asyncio.gather(*(each.event("stage.completed", WITHIN) for each in (alone, *self.holders)))
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self.follower.follow(self.url))
@@ -260,6 +261,14 @@ class Apart:
             self.exchange.clock.set_speed(0)
             await before.stop()
         assert self.exchange.clock.now() < BEGIN + 25, "too slow a start to compare what follows"
+
+    async def _same_history(self) -> None:
+        async def newest(store: CandleStore) -> list[int]:
+            return [candle.time for series in self.series for candle in await store.candles(series, last=1)]
+
+        async with asyncio.timeout(WITHIN), open_reader(self.url) as one, open_reader(self.alone) as other:
+            while await newest(one) != await newest(other):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
 
     async def _suffer(self, role: Role, ahead: list[Blow]) -> None:
         for blow in ahead:
