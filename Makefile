@@ -13,8 +13,9 @@ PACKAGES := -p livermore_core -p livermore_coinbase -p livermore_indicators -p l
 run: $(VENV)/installed
 	$(BIN)/livermore demo
 
+# Three on two cores: a fifth of the time is spent waiting for processes and servers.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 HOURS ?= 200
 
