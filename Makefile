@@ -19,8 +19,9 @@ test: $(VENV)/installed-test
 
 HOURS ?= 200
 
+# Time there is virtual: it may wait for whoever looks at a clock.
 torture: $(VENV)/installed-test
-	$(BIN)/python tests/torture.py --hours $(HOURS) --previews-in 2
+	nice -n 19 $(BIN)/python tests/torture.py --hours $(HOURS) --previews-in 2
 
 N ?= 100
 
@@ -66,7 +67,8 @@ $(VENV)/installed: $(PROJECTS)
 
 $(VENV)/installed-test: $(PROJECTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(BUNDLED) $(EXTRA)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test]' $(BUNDLED) $(EXTRA)
 	touch $(VENV)/installed $@
 
 clean:
