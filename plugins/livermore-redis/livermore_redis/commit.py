@@ -10,7 +10,7 @@ import msgspec
 
 from livermore_core import Event, Intervals, Series, SeriesChange
 from livermore_redis.layout import Layout
-from livermore_redis.packing import blocks, packed_coverage, packed_entry, packed_event, packed_operations, records
+from livermore_redis.packing import blocks, merged, packed_coverage, packed_entry, packed_event, packed_operations
 
 # Coverage of a series, and whether it has rows.
 Known = tuple[Intervals, bool]
@@ -49,7 +49,9 @@ class Commit:
             self.known[series] = coverage, has_rows or bool(change.rows or change.hidden)
         for rows, hidden in ((change.rows, False), (change.hidden, True)):
             if rows:
-                self._rows.setdefault(series, {}).update(records(series, rows, hidden=hidden))
+                before = self._rows.setdefault(series, {})
+                for block, packed in blocks(series, rows, hidden=hidden).items():
+                    before[block] = merged(before[block], packed) if block in before else packed
         for value in change.values:
             self._values[series, value.indicator] = msgspec.msgpack.encode(value)
 
@@ -66,7 +68,7 @@ class Commit:
         for series, rows in self._rows.items():
             key = keys.setdefault(layout.candles(series), len(keys) + 1)
             kind = "C" if self._had_rows(series) else "c"
-            for block, packed in blocks(series, rows):
+            for block, packed in sorted(rows.items()):
                 operations += [kind, key, block, packed]
         for (series, indicator), packed in self._values.items():
             key = keys.setdefault(layout.values(series), len(keys) + 1)

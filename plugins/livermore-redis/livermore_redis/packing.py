@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Sequence
+from operator import ge
 from struct import Struct
 from struct import error as StructError
 
@@ -27,32 +28,44 @@ VERSION = 1
 LAST_TIME = 1 << 53
 
 
-def records(series: Series, rows: Iterable[Candle], *, hidden: bool) -> dict[int, bytes]:
-    """Candles, each in its slot, by open time. Raises ValueError for what cannot be one of this series."""
+def blocks(series: Series, rows: Sequence[Candle], *, hidden: bool) -> dict[int, bytes]:
+    """Candles as the blocks in which they lie, each in order of slots; of several of one time the last one counts.
+
+    Raises ValueError for what cannot be one of this series.
+    """
     step, kinds, pack = width(series.timeframe), HIDDEN_KINDS if hidden else KINDS, RECORD.pack
-    try:
-        found = {
-            row.time: pack(
-                row.time // step % BLOCK, kinds[row.source], row.revision,
-                row.open, row.high, row.low, row.close, row.volume,
-            )
-            for row in rows
-        }  # fmt: skip
-    except (KeyError, StructError) as error:
-        raise ValueError(f"{series}: a source or a revision that no record has: {error}") from None
-    for time in found:
+    times = [row.time for row in rows]
+    if any(map(ge, times, times[1:])):
+        by_time = dict(zip(times, rows, strict=True))
+        times = sorted(by_time)
+        rows = [by_time[time] for time in times]
+    for time in times:
         if time % step or abs(time) > LAST_TIME:
             raise ValueError(f"{series}: {time} is no open time of {series.timeframe}")
-    return found
-
-
-def blocks(series: Series, found: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:
-    """The blocks in which these records lie, each with its part of them in order of slots."""
-    span, times, at = width(series.timeframe) * BLOCK, sorted(found), 0
+    try:
+        packed = b"".join(
+            [
+                pack(
+                    row.time // step % BLOCK, kinds[row.source], row.revision,
+                    row.open, row.high, row.low, row.close, row.volume,
+                )
+                for row in rows
+            ]
+        )  # fmt: skip
+    except (KeyError, StructError) as error:
+        raise ValueError(f"{series}: a source or a revision that no record has: {error}") from None
+    found, at, span = {}, 0, step * BLOCK
     while at < len(times):
         block, first = times[at] // span, at
         at = bisect_left(times, (block + 1) * span, at)
-        yield block, b"".join([found[time] for time in times[first:at]])
+        found[block] = packed[first * RECORD.size : at * RECORD.size]
+    return found
+
+
+def merged(old: bytes, new: bytes) -> bytes:
+    """A block of the records of two, in order of slots; where both have one the new one counts."""
+    records = {data[at]: data[at : at + RECORD.size] for data in (old, new) for at in range(0, len(data), RECORD.size)}
+    return b"".join(records[slot] for slot in sorted(records))
 
 
 def candles(series: Series, blocks: Iterable[tuple[int, bytes]], *, hidden: bool) -> list[Candle]:

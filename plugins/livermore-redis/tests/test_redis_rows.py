@@ -57,6 +57,23 @@ async def test_a_thousand_that_have_no_place_are_refused_beside_one_that_has(ser
         assert await stored(store) == await told(store) == [1]
 
 
+async def test_rows_in_any_order_come_back_in_order_and_of_one_time_the_last_one_counts(server: RedisServer) -> None:
+    def changed(number: int, revision: int) -> Candle:
+        return replace(candle(number), revision=revision)
+
+    async with writing(server.url) as (store, _):
+        first = [candle(70), candle(3), changed(3, 1), candle(1), changed(70, 1)]
+        second = [changed(1, 2), candle(2)]
+        hidden = [changed(70, 3)]
+        await asyncio.gather(
+            store.transact(Batch(changes=[SeriesChange(series=BITCOIN, rows=first)])),
+            store.transact(Batch(changes=[SeriesChange(series=BITCOIN, rows=second, hidden=hidden)])),
+        )
+        assert store.commits == 1
+        assert await store.candles(BITCOIN) == [changed(1, 2), candle(2), changed(3, 1)]
+        assert await store.hidden(BITCOIN, 0, 1 << 40) == hidden
+
+
 async def test_a_high_revision_comes_back(server: RedisServer) -> None:
     high = Candle(60, 10.0, 12.0, 9.0, 10.0, 1.5, 70_000, "rest")
     async with writing(server.url) as (store, _):
