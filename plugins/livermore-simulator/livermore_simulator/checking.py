@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 OLD_ENOUGH = 120
 VOLUME_TOLERANCE = 1e-9
-PATIENCE = 60.0
+# Real seconds until all is known, and those after which time goes on for a moment.
+PATIENCE, AT_ONCE = 120.0, 10.0
 SHOWN = 50
 
 
@@ -41,11 +43,7 @@ async def compare(store_url: str, control_url: str) -> Comparison:
 
     result = Comparison()
     async with aiohttp.ClientSession() as session, open_reader(store_url) as store:
-        async with session.post(f"{control_url}/speed", json={"speed": 0}):
-            pass
-        state = await _get(session, f"{control_url}/state")
-        before = state["exchange_time"] - OLD_ENOUGH
-        await _caught_up(store, before)
+        before = await _held_still(session, control_url, store)
         for series in await store.series():
             query = {"symbol": series.symbol, "timeframe": series.timeframe}
             await _compare(session, f"{control_url}/truth", query, store, series, before, result)
@@ -58,14 +56,29 @@ async def _get(session: Any, url: str, **query: Any) -> Any:
         return await response.json()
 
 
-async def _caught_up(store: CandleStore, before: float) -> None:
-    """Wait, at most PATIENCE, until nothing is unknown: what is asked for at this moment is answered in real time."""
+async def _held_still(session: Any, control_url: str, store: CandleStore) -> float:
+    """Hold time still at a moment at which all is known that is old enough; up to when that is. Raises TimeoutError.
+
+    What was asked for is answered in real time. A connection that was cut just then comes back with time alone: so it
+    goes on for a moment.
+    """
+    speed = (await _get(session, f"{control_url}/state"))["speed"]
     async with asyncio.timeout(PATIENCE):
         while True:
-            unknown = [series async for series in _with_holes(store, before)]
-            if not unknown:
-                return
-            await asyncio.sleep(0.2)
+            await _set_speed(session, control_url, 0.0)
+            before = float((await _get(session, f"{control_url}/state"))["exchange_time"]) - OLD_ENOUGH
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AT_ONCE if speed else PATIENCE):
+                    while [series async for series in _with_holes(store, before)]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.2)
+                    return before
+            await _set_speed(session, control_url, speed)
+            await asyncio.sleep(1.0)
+
+
+async def _set_speed(session: Any, control_url: str, speed: float) -> None:
+    async with session.post(f"{control_url}/speed", json={"speed": speed}) as response:
+        response.raise_for_status()
 
 
 async def _with_holes(store: CandleStore, before: float) -> Any:
