@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import aiohttp
 import click
 from livermore_simulator import Quirks, SimulatedExchange, SyntheticMarket, compare
+from msgspec import structs
 from redis_server import WHERE, RedisServer, binary, running
 from slow_macd_v import slow_macd_v
 from storm_consumer import Consumer, broken_promises
 from storm_faults import KINDS, OPTIONS, url_of
 
-from livermore_core import Series, open_reader
-from livermore_core.testing import Program, look
+from livermore_core import Candle, Series, open_reader
+from livermore_core.testing import Evidence, Program, look
 from livermore_core.testing.checker import CHECKS
 
 # 2024-01-03 02:30:34 UTC.
@@ -35,7 +36,7 @@ SHOWN = 30
 # Exchange seconds that it is left alone between two faults, at least and at most.
 CALM = (60.0, 900.0)
 # Of what is stored in the end. What was announced, its consumer is asked.
-HELD = ("S2", "S4", "S5", "S9", "I2", "I3", "I4", "I5")
+HELD, OF_VALUES = ("S2", "S4", "S5", "S9"), ("I2", "I3", "I4", "I5")
 
 
 class Suffered(NamedTuple):
@@ -121,10 +122,10 @@ class Storm:
         compared = await compare(self.url, self.exchange.control_url)
         async with open_reader(self.url) as store:
             await self.consumer.take(store)
-            # What the server evicted, a value may have been made of that was told before: gone as what was trimmed.
-            now, references = self.exchange.clock.now(), {"macd-v": slow_macd_v}
-            evidence = await look(store, self.series, now=now, references=references, trimmed=True)
+            evidence = await look(store, self.series, now=self.exchange.clock.now(), references={"macd-v": slow_macd_v})
+        recalled = self._recalled(evidence)
         violations = [f"{name}: {what}" for name in HELD for what in CHECKS[name](evidence)]
+        violations += [f"{name}: {what}" for name in OF_VALUES for what in CHECKS[name](recalled)]
         violations += [f"E: {what}" for what in broken_promises(self.consumer, evidence)]
         return {
             "series": compared.series,
@@ -139,6 +140,18 @@ class Storm:
             "readers_refused": self.consumer.refused,
             "cursors_expired": self.consumer.expired,
         }
+
+    def _recalled(self, evidence: Evidence) -> Evidence:
+        """With the true candles before all that is stored: values may have been made of what was evicted since."""
+        rows, coverage = dict(evidence.rows), dict(evidence.coverage)
+        for series in self.series:
+            start = coverage[series].start or 0
+            truth = self.exchange.truth.candles(series.symbol, series.timeframe, 0, start, evidence.now)
+            if older := [Candle(*row) for row in truth]:
+                rows[series] = [*older, *rows[series]]
+                coverage[series] = coverage[series].copy()
+                coverage[series].add(older[0].time, start)
+        return structs.replace(evidence, rows=rows, coverage=coverage)
 
     def _livermore(self) -> Program:
         own = "LIVERMORE_EXCHANGES__COINBASE__"

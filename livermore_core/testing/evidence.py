@@ -30,7 +30,7 @@ class Evidence(msgspec.Struct, kw_only=True):
 
     `now` is the exchange's clock at the end. `rows`, `hidden`, `coverage`, `values` and `log` are what the store holds;
     `written` the acknowledged batches with the exchange's moment, `published` the announcements, each with how many
-    batches had been acknowledged before it; `trimmed`: old candles went by retention, or the server evicted some.
+    batches had been acknowledged before it; `trimmed`: old candles went by retention.
 
     `asked`, `connected_at` and `refusals` (moment, seconds to wait) are what the exchange saw, by the loop's clock;
     `said` the reports (the loop's seconds, event, fields), "stopping" where a process ended. `faults` were injected

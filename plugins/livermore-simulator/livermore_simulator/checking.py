@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OLD_ENOUGH = 120
 VOLUME_TOLERANCE = 1e-9
 # Real seconds until all is known, and those after which time goes on for a moment.
-PATIENCE, AT_ONCE = 120.0, 10.0
+PATIENCE, AT_ONCE = 60.0, 10.0
 SHOWN = 50
 
 
